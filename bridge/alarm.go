@@ -16,6 +16,11 @@ type Alarm struct {
 	ID string `json:"-"`
 	// Details are numbers and names for programs.
 	Details map[string]any `json:"details,omitempty"`
+	// Until is until when the alarm is active unless it is raised again or cleared before; zero
+	// is 15 minutes.
+	Until time.Time `json:"until,omitzero"`
+	// Cleared: what an earlier alarm of this kind and subject told of is over.
+	Cleared bool `json:"cleared,omitempty"`
 	// Time is when the alarm was raised; zero is now.
 	Time time.Time `json:"time"`
 }
@@ -41,6 +46,7 @@ const (
 	AlarmSetAside       = "set_aside"       // NATS does not take a message
 	AlarmUnknownSource  = "unknown_source"  // webhooks came for a source that is not configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
+	AlarmQuarantined    = "quarantined"     // deliveries have been in the quarantine for long
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
 	AlarmQuota          = "quota"           // other programs use more than their quota
 	AlarmIDTaken        = "id_taken"        // a message has the id of another one
@@ -80,7 +86,7 @@ var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
 	AlarmConnection, AlarmCredentials,
 	AlarmClock, AlarmExpired,
-	AlarmJournalFull, AlarmJournalBehind, AlarmJournalFailed, AlarmJournalDamaged, AlarmSetAside, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+	AlarmJournalFull, AlarmJournalBehind, AlarmJournalFailed, AlarmJournalDamaged, AlarmSetAside, AlarmUnknownSource, AlarmQuarantineFull, AlarmQuarantined, AlarmRefused,
 	AlarmQuota, AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,

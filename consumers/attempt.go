@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
@@ -36,7 +37,8 @@ type attempt struct {
 	info      attemptInfo
 	err       error
 	ended     error
-	next      time.Time // when the event comes again, as far as this attempt has arranged
+	span      trace.Span // nil: none
+	next      time.Time  // when the event comes again, as far as this attempt has arranged
 }
 
 func (c *Consumer) newAttempt(records *attemptrecord.Store, msg jetstream.Msg) *attempt {
@@ -61,7 +63,8 @@ func (a *attempt) run(work context.Context) {
 	}()
 	metrics, began := a.consumer.metrics, time.Now()
 	metrics.inFlight.Inc()
-	a.err, a.ended = a.consumer.call(ctx, a.event, &a.info)
+	handling, ev := a.beginSpan(ctx)
+	a.err, a.ended = a.consumer.call(handling, ev, &a.info)
 	metrics.inFlight.Dec()
 	metrics.seconds.Observe(time.Since(began).Seconds())
 	// A sign of life after the verdict would take the event back.
@@ -162,6 +165,7 @@ func (a *attempt) finishAs(ctx context.Context, s Verdict) {
 	if err != nil {
 		a.consumer.log.Error("settling an attempt failed, the event may come again", slog.String("verdict", s.Action.String()), slog.Any("error", err))
 	}
+	a.endSpan(s)
 	a.log(ctx, s, took)
 	a.tell(s, took)
 }
@@ -267,6 +271,9 @@ func (a *attempt) log(ctx context.Context, v Verdict, took time.Duration) {
 	}
 	if a.event != nil {
 		attrs = append(attrs, logEvent(a.event), slog.Int("failures", a.past.Failures))
+	}
+	if a.span != nil {
+		attrs = append(attrs, slog.String("trace_id", a.span.SpanContext().TraceID().String()))
 	}
 	if a.info.Repeat {
 		attrs = append(attrs, slog.Bool("repeat", true))

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/durable"
 )
@@ -56,6 +58,10 @@ type Config struct {
 	// nothing. Other loggers plug in by their [slog.Handler]: zap by that of
 	// go.uber.org/zap/exp/zapslog.
 	Logger *slog.Logger
+	// Tracer begins a span for each attempt on an event whose trace is sampled, in that trace and
+	// linked to the event's span. The handler's context has the span, and the handler's event has
+	// its traceparent, for requests of the handler. Nil begins none.
+	Tracer trace.Tracer
 }
 
 // Start says with which event a new durable begins. The zero value begins with the first event
@@ -78,7 +84,7 @@ func (c Config) withDefaults() Config {
 	c.Filter, c.Lease, c.Prefix = d.Filter, d.Lease, d.Prefix
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
 	c.Grace = cmp.Or(c.Grace, 20*time.Second)
-	c.Retry = c.Retry.withDefaults()
+	c.Retry = c.Retry.WithDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -29,7 +29,8 @@ type Retry struct {
 	GiveUpAfter time.Duration
 }
 
-func (r Retry) withDefaults() Retry {
+// WithDefaults returns the policy with the value in use of every field.
+func (r Retry) WithDefaults() Retry {
 	longest := cmp.Or(r.Max, 6*time.Hour)
 	return Retry{
 		First:       cmp.Or(r.First, min(time.Second, longest)),
@@ -40,7 +41,7 @@ func (r Retry) withDefaults() Retry {
 
 // Validate returns an error that names the first value that cannot be used.
 func (r Retry) Validate() error {
-	r = r.withDefaults()
+	r = r.WithDefaults()
 	switch {
 	case r.First < 0 || r.Max < 0 || r.GiveUpAfter < 0:
 		return fmt.Errorf("retry: first %v, max %v, give up after %v: none may be negative", r.First, r.Max, r.GiveUpAfter)

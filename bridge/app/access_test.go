@@ -38,6 +38,7 @@ var scopes = map[string]string{
 	"POST /dead/drop":                       "act",
 	"GET /dead/groups":                      "read",
 	"POST /dead/redrive":                    "act",
+	"GET /doctor":                           "read",
 	"POST /erase":                           "act",
 	"GET /events":                           "read",
 	"GET /events/:seq":                      "read",

@@ -96,6 +96,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterLive(api, a.live)
+	admin.RegisterDoctor(api, &doctorOperator{app: a})
 }
 
 // filterOf returns the filter of a configured consumer.

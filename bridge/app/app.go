@@ -85,6 +85,7 @@ type App struct {
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer
 	view        *view.View
+	viewWatch   *viewWatch  // set with view
 	late        *erase.Late // set with view
 	waiting     *await.Hub  // set with view
 	predictions *predictions.Leader
@@ -138,7 +139,7 @@ func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) 
 			err = errors.Join(err, a.onStop.run())
 		}
 	}()
-	if err := a.takeFolder(); err != nil {
+	if err := errors.Join(a.openTraces(a.ctx), a.takeFolder()); err != nil {
 		return nil, err
 	}
 	a.checks.Add(a.phase)

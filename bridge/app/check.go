@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
@@ -31,7 +30,7 @@ type lacking struct {
 // over the network. Getenv looks up the variables that cfg names.
 func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string, bool)) []config.Problem {
 	l := &lacking{cfg: cfg, getenv: getenv}
-	l.Check("data_dir", datafolder.Check(cfg.DataDir))
+	l.Check("data_dir", checkFolder(cfg))
 	l.addresses()
 	l.nats()
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
@@ -54,12 +53,12 @@ func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string,
 	return l.Checker
 }
 
-// addresses finds addresses that no program could listen on. An address in use is fine: the
-// running bridge may have it.
+// addresses finds addresses that no program could listen on. An address in use may be that of
+// the running bridge, see [Warnings].
 func (l *lacking) addresses() {
 	for _, listener := range l.cfg.Listeners() {
 		if !listener.Standard {
-			l.Check(listener.Key, canListen(listener.Address))
+			l.Check(listener.Key, canListen(listener))
 		}
 	}
 	l.certificate("ingress.tls", config.RoleIngress, l.cfg.Ingress.TLS)
@@ -77,13 +76,13 @@ func (l *lacking) certificate(key, role string, files config.Certificate) {
 	}
 }
 
-func canListen(address string) error {
-	l, err := net.Listen("tcp", address)
+func canListen(at config.Listener) error {
+	l, err := net.Listen("tcp", at.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w: use an address of this machine, and a port that this user may listen on", err)
+		return fmt.Errorf("%w: free that address or choose another one with %s", err, at.Key)
 	}
 	return l.Close()
 }

@@ -26,7 +26,7 @@ func (u *consumerSecret) read(getenv func(string) (string, bool)) error {
 			return fmt.Errorf("%s: %w", u.key, err)
 		}
 		if err := u.check(secret); err != nil {
-			return fmt.Errorf("%s: %s: %w", u.key, ref, err)
+			return fmt.Errorf("%s: %w", u.key, fmt.Errorf("%s: %w", ref, err))
 		}
 		u.next = append(u.next, secret)
 	}

@@ -45,6 +45,7 @@ func (a *App) newConsumer(name string, c config.Worker) (*consumers.Consumer, er
 	if cfg.Start, err = a.store.start(name, c); err != nil {
 		return nil, err
 	}
+	cfg.Tracer = a.tracer
 	cfg.Logger, cfg.BindOnly = telemetry.Slog(a.log.Named("consumer")), a.cfg.NATS.Provision != config.ProvisionCreate
 	cfg.Middleware = []consumers.Middleware{a.store.keepOut}
 	worker, err := consumers.New(a.store.consume, handler, cfg)

@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -18,6 +21,7 @@ type env struct {
 	version string
 	log     *zap.Logger
 	metrics prometheus.Registerer // nil: no metrics are served
+	tracer  trace.Tracer          // nil: no traces are sent
 	folder  *datafolder.Folder    // nil: this process records nothing
 	// successor: somebody else holds the socket for webhooks, and has the next process take what
 	// this one leaves.
@@ -39,7 +43,25 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 	return e, err
 }
 
+// openTraces begins to send traces when the environment names a collector. One that cannot be used
+// is no reason not to start.
+func (e *env) openTraces(ctx context.Context) error {
+	traces, err := telemetry.NewTraces(ctx, telemetry.TraceConfig{Getenv: e.getenv, Version: e.version, Logger: e.log.Named("traces")})
+	if err != nil {
+		e.log.Error("no traces are sent", zap.Error(err))
+	}
+	if traces == nil {
+		return nil
+	}
+	e.tracer = traces.Tracer()
+	e.onStop.add("traces", traces.Close)
+	return e.register(traces.Collectors()...)
+}
+
 func (e *env) openFolder() (err error) {
+	if err := checkFolder(e.cfg); err != nil {
+		return err
+	}
 	if e.folder, err = datafolder.Open(e.cfg.DataDir); err != nil {
 		return err
 	}
@@ -54,4 +76,26 @@ func (e *env) register(collectors ...prometheus.Collector) error {
 		}
 	}
 	return nil
+}
+
+// checkFolder returns the error for which a bridge does not start on the data folder, as far as
+// that can be seen without a change.
+func checkFolder(cfg *config.Config) error {
+	dir := cfg.DataDir
+	err := datafolder.Check(dir)
+	if err == nil {
+		err = datafolder.CheckFiles(dir, recordFile)
+	}
+	if err == nil && cfg.NATS.URL == "" {
+		err = datafolder.CheckFolders(dir, datafolder.NATSPart, "secrets")
+	}
+	if err == nil && (cfg.Has(config.RoleAdmin) || cfg.Has(config.RoleReconciler)) {
+		err = datafolder.CheckFiles(dir, viewFile+".lock")
+	}
+	for name, c := range cfg.Consumers {
+		if _, is := c.(*config.Exec); is && err == nil && cfg.Has(config.RoleConsumers) {
+			err = datafolder.CheckFolders(dir, execFolder, filepath.Join(execFolder, name))
+		}
+	}
+	return err
 }

@@ -54,7 +54,7 @@ func (a *App) takeFolder() error {
 func (a *App) announceReady() error {
 	a.started.Store(true)
 	r := a.Ready()
-	a.holder.Ready, a.holder.NATSURL, a.holder.AdminURL = true, r.NATS, r.Admin
+	a.holder.Ready, a.holder.NATSURL, a.holder.AdminURL, a.holder.WebhooksURL = true, r.NATS, r.Admin, a.webhooksURL()
 	return a.folder.Announce(a.holder)
 }
 
@@ -78,13 +78,20 @@ func (a *App) Ready() Ready {
 	}
 	if a.ingress != nil {
 		for name := range a.cfg.Sources {
-			r.Webhooks[name] = scheme(a.cfg.Ingress.TLS) + Reachable(a.ingress.Addr().String()) + "/webhooks/" + name
+			r.Webhooks[name] = a.webhooksURL() + "/webhooks/" + name
 		}
 	}
 	if a.operators != nil {
 		r.Admin = scheme(a.cfg.Admin.TLS) + Reachable(a.operators.Addr().String())
 	}
 	return r
+}
+
+func (a *App) webhooksURL() string {
+	if a.ingress == nil {
+		return ""
+	}
+	return scheme(a.cfg.Ingress.TLS) + Reachable(a.ingress.Addr().String())
 }
 
 func scheme(tls config.Certificate) string {

@@ -24,12 +24,12 @@ func (a *App) openIngress() error {
 	if err != nil {
 		return err
 	}
-	deps := ingress.Deps{Publisher: a.store.keep(), Quarantine: a.kept.quarantine, Refused: a.kept.refused, Alarms: a.store.alarms}
+	deps := ingress.Deps{Publisher: a.store.keep(), Quarantine: a.kept.quarantine, Refused: a.kept.refused, Alarms: a.store.alarms, Tracer: a.tracer}
 	cfg, err := ingressConfig(a.cfg.Ingress)
 	if err != nil {
 		return err
 	}
-	cfg.Socket = a.opts.Webhooks
+	cfg.Socket, cfg.LogProblemsOnly = a.opts.Webhooks, a.cfg.Log.ProblemsOnly()
 	if a.ingress, err = ingress.New(cfg, routes, deps, a.log.Named("ingress")); err != nil {
 		return err
 	}

@@ -58,5 +58,5 @@ func (s *store) openJournal(ctx context.Context) error {
 }
 
 func forwarderConfig(s *store) stream.ForwarderConfig {
-	return stream.ForwarderConfig{Names: s.cfg.Names(), Cluster: s.embedded == nil, Duplicates: s.cfg.Duplicates(), Erased: s.erased}
+	return stream.ForwarderConfig{Names: s.cfg.Names(), Cluster: s.embedded == nil, Duplicates: s.cfg.Duplicates(), Erased: s.erased, Tracer: s.tracer}
 }

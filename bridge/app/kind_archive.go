@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
@@ -21,6 +22,9 @@ func newArchive(a *App, name string, c *config.Archive) (consumers.Handler, erro
 	}
 	if at.Dir != "" {
 		cfg.Reserve = a.store.reserve(at.Dir)
+	}
+	if err := at.Check(a.ctx, c.AllowPrivate); err != nil { // in the words of the check of the configuration
+		return nil, fmt.Errorf("store: %w", err)
 	}
 	handler, err := archive.New(cfg)
 	if err != nil {

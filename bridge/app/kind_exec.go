@@ -9,6 +9,9 @@ import (
 	"github.com/hookspan/hookspan/consumers/exec"
 )
 
+// execFolder has the working folders of commands, in the data folder.
+const execFolder = "exec"
+
 func newExec(a *App, name string, c *config.Exec) (consumers.Handler, error) {
 	var env []string
 	for _, variable := range c.Env {
@@ -17,7 +20,7 @@ func newExec(a *App, name string, c *config.Exec) (consumers.Handler, error) {
 		}
 	}
 	return exec.New(exec.Config{
-		Command: c.Command, Env: env, Dir: filepath.Join(a.cfg.DataDir, "exec", name),
+		Command: c.Command, Env: env, Dir: filepath.Join(a.cfg.DataDir, execFolder, name),
 		Name: name, Alarms: a.store.alarms, Logger: telemetry.Slog(a.log.Named("exec")).With("consumer", name),
 	})
 }

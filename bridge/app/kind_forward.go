@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -36,12 +37,11 @@ func newForward(a *App, name string, c *config.Forward) (consumers.Handler, erro
 }
 
 func forwardLacks(l *lacking, key string, c *config.Forward) {
-	refs, _ := c.Signing()
+	refs, which := c.Signing()
 	for _, ref := range refs {
-		secret, err := ref.Require(l.getenv)
-		if err == nil {
-			err = forward.CheckSecret(secret)
+		secret := &consumerSecret{refs: []config.SecretRef{ref}, check: forward.CheckSecret}
+		if err := secret.read(l.getenv); err != nil {
+			l.Check(key+"."+which, errors.Unwrap(err)) // err begins with the key
 		}
-		l.Check(key+".secret", err)
 	}
 }

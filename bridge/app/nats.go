@@ -23,6 +23,9 @@ func (s *store) reachNATS() (connect func(name string) (*redial.JetStream, error
 		return func(name string) (*redial.JetStream, error) { return s.embedded.Open(name, s.alarms, s.log) }, nil
 	}
 	external, err := externalConfig(s.cfg.NATS, s.getenv, s.log)
+	if err == nil {
+		err = stream.CheckFiles(external)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/erase"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/view"
@@ -67,9 +68,10 @@ func (a *App) openView() error {
 	a.onStop.add("view", v.Close)
 	a.waiting = await.New(js, v, names, a.log)
 	a.onStop.add("waiting for predictions", func() error { a.waiting.Close(); return nil })
-	return a.register(append(viewCollectors(v), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	a.viewWatch = &viewWatch{view: v, names: names, soon: a.deletedSoon(), alarms: lasting.New(a.store.alarms)}
+	return a.register(a.viewWatch, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "hookspan_prediction_waiters", Help: "Requests that wait for the end of a prediction or follow one.",
-	}, func() float64 { return float64(a.waiting.Waiting()) }))...)
+	}, func() float64 { return float64(a.waiting.Waiting()) }))
 }
 
 // runView runs the view, and has the janitor know of it. Neither may end the ingress.
@@ -85,7 +87,7 @@ func (a *App) runView() error {
 	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
 		return predictions.Register(ctx, a.store.consume, a.cfg.Names(), viewName(a.folder.Dir()), a.view, a.log)
 	}))
-	a.group.Go(func() error { watchView(a.ctx, a.view, a.cfg.Names().EventsStream(), a.store.alarms); return nil })
+	a.group.Go(func() error { a.viewWatch.run(a.ctx); return nil })
 	return nil
 }
 

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/printable"
@@ -27,7 +27,7 @@ type viewHealth struct {
 	folded uint64
 }
 
-// look returns the alarm that is due, nil for none.
+// look returns what is wrong with the view, nil for nothing.
 func (h *viewHealth) look(st view.Status, events string, now time.Time) *bridge.Alarm {
 	at := st.Streams[events]
 	if h.fine.IsZero() || st.UpToDate || st.Rebuilding && at.Folded != h.folded {
@@ -54,49 +54,47 @@ func (h *viewHealth) look(st view.Status, events string, now time.Time) *bridge.
 	}
 }
 
-// watchView raises an alarm while the view fails or stays behind, until ctx ends.
-func watchView(ctx context.Context, v *view.View, events string, alarms bridge.Alarmer) {
-	var h viewHealth
-	for backoff.Sleep(ctx, viewLook) {
-		if alarm := h.look(v.Status(), events, time.Now()); alarm != nil {
-			alarms.Raise(*alarm)
+// viewWatch looks from time to time at what waits, by the view: for metrics, so that no scrape
+// asks the view, and for alarms.
+type viewWatch struct {
+	view  watchedView
+	names bridge.Names
+	// soon is how long before a provider deletes outputs that no archive has somebody should know
+	// of it; 0: nobody archives.
+	soon    time.Duration
+	alarms  *lasting.Alarms
+	waiting atomic.Pointer[view.Waiting] // nil: nobody has looked yet
+	health  viewHealth
+}
+
+// watchedView is a [view.View].
+type watchedView interface {
+	Status() view.Status
+	Waiting(ctx context.Context, now time.Time) (view.Waiting, error)
+}
+
+// run looks until ctx ends.
+func (w *viewWatch) run(ctx context.Context) {
+	for {
+		w.look(ctx, time.Now())
+		if !backoff.Sleep(ctx, viewLook) {
+			return
 		}
 	}
 }
 
-// viewCollectors are the metrics of the view.
-func viewCollectors(v *view.View) []prometheus.Collector {
-	return []prometheus.Collector{viewMetrics{
-		view:    v,
-		behind:  prometheus.NewDesc("hookspan_view_behind", "Messages of a stream that are not in the view yet, as of a moment ago.", []string{"stream"}, nil),
-		current: prometheus.NewDesc("hookspan_view_up_to_date", "1 while the view has every event of a moment ago.", nil, nil),
-		anew:    prometheus.NewDesc("hookspan_view_rebuilding", "1 while the view is being made anew.", nil, nil),
-	}}
-}
-
-type viewMetrics struct {
-	view                  *view.View
-	behind, current, anew *prometheus.Desc
-}
-
-func (m viewMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.behind, m.current, m.anew} {
-		out <- d
+// look leaves what cannot be read as it was: the health of the view is an alarm of its own.
+func (w *viewWatch) look(ctx context.Context, now time.Time) {
+	st := w.view.Status()
+	var holding []lasting.Condition
+	if alarm := w.health.look(st, w.names.EventsStream(), now); alarm != nil {
+		holding = append(holding, lasting.Condition{Alarm: *alarm, Over: "the view has every event again"})
 	}
-}
-
-func (m viewMetrics) Collect(out chan<- prometheus.Metric) {
-	st := m.view.Status()
-	yes := func(d *prometheus.Desc, is bool) {
-		value := 0.0
-		if is {
-			value = 1
-		}
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	if waiting, err := w.view.Waiting(ctx, now); err == nil {
+		w.waiting.Store(&waiting)
 	}
-	yes(m.current, st.UpToDate)
-	yes(m.anew, st.Rebuilding)
-	for name, s := range st.Streams {
-		out <- prometheus.MustNewConstMetric(m.behind, prometheus.GaugeValue, float64(s.Behind), name)
+	if waiting := w.waiting.Load(); waiting != nil {
+		holding = append(holding, w.neglected(*waiting, st.Streams[w.names.QuarantineStream()].Messages, now)...)
 	}
+	w.alarms.Look(now, holding)
 }

@@ -160,6 +160,7 @@ func TestConfigErrors(t *testing.T) {
 		{"shutdown delay", "ingress: {shutdown_delay: 2m}\n", `ingress.shutdown_delay: it is 2m0s: use at most 1m0s`},
 		{"log level", "log: {level: loud}\n", `log.level: use debug`},
 		{"log format", "log: {format: xml}\n", `log.format: use json`},
+		{"log deliveries", "log: {deliveries: none}\n", `log.deliveries: use all or problems`},
 		{"empty data_dir", "data_dir: \"\"\n", `data_dir: it is empty`},
 		{"prefix", "nats: {prefix: a.b}\n", `nats.prefix`},
 		{"replicas", "nats: {url: \"nats://x\", replicas: 9}\n", `nats.replicas: use auto, or 1 to 5`},

@@ -17,7 +17,7 @@ type Exec struct {
 
 	// Command is an absolute path and arguments, required. No shell reads them, and other
 	// users of the machine can see them.
-	Command []string `yaml:"command" jsonschema:"required"`
+	Command []string `yaml:"command" jsonschema:"required" cut:"first"`
 	// Env are the names of variables of the bridge that the command gets too; [] is none.
 	// Default PATH, HOME, LANG, LC_ALL and TZ.
 	Env []string `yaml:"env"`

@@ -17,7 +17,7 @@ type Forward struct {
 	Attempts `yaml:",inline"`
 
 	// URL is the address of the service, without user and password, required.
-	URL string `yaml:"url" jsonschema:"required"`
+	URL string `yaml:"url" jsonschema:"required" cut:"host"`
 	// Mode is binary (the sender's body, with the CloudEvents attributes in headers) or
 	// structured (one CloudEvents document in JSON). Default binary.
 	Mode string `yaml:"mode"`

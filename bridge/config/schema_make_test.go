@@ -35,7 +35,7 @@ func TestSchemaIsUpToDate(t *testing.T) {
 
 // words are what the values of keys, or of their elements, can be.
 var words = map[string][]string{
-	"Config.roles": roles, "Log.level": logLevels, "Log.format": logFormats, "Ingress.ack": ackModes, "NATS.provision": provisionModes,
+	"Config.roles": roles, "Log.level": logLevels, "Log.format": logFormats, "Log.deliveries": logDeliveries, "Ingress.ack": ackModes, "NATS.provision": provisionModes,
 	"Source.kind": source.Kinds(), "Filter.event": eventKinds, "Forward.mode": forward.Modes,
 	"Token.scopes": adminapi.Scopes(),
 }

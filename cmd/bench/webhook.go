@@ -15,11 +15,12 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // webhook is of a prediction that ended just now, about 1.2 kB, as the provider documents it.
-func webhook(status string) rig.Webhook {
-	w := rig.NewWebhook(rig.AnyID, "get3w/flux-dev", status, time.Now())
+func webhook(status string) sending.Webhook {
+	w := sending.NewWebhook(rig.AnyID, "get3w/flux-dev", status, time.Now())
 	w.Input = map[string]any{"prompt": prompt, "size": "1536x1024", "num_images": 3, "guidance_scale": 3.5, "seed": 421337, "output_format": "png"}
 	return w
 }
@@ -29,14 +30,14 @@ const prompt = "A lighthouse on a cliff above a stormy sea at dusk, painted in t
 	"No people, no boats, no text. Wide shot from the water, slightly from below, the lighthouse in the right third of the picture, visible brush strokes. " +
 	"Muted blues and greys, one warm accent, the mood of an old postcard that somebody kept for years in a drawer."
 
-func failedWebhook() rig.Webhook {
+func failedWebhook() sending.Webhook {
 	w := webhook(bridge.StatusFailed)
 	w.Error = "The model ran out of memory on the worker while it was decoding the latents of image 3 of 3; the task was tried twice on two workers " +
 		"and ended in the same way. Ask for fewer or smaller pictures, or try again later. Nothing was charged for this task."
 	return w
 }
 
-func completedWebhook(output string) rig.Webhook {
+func completedWebhook(output string) sending.Webhook {
 	w := webhook(bridge.StatusCompleted)
 	w.Outputs = []string{output}
 	return w

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // kills is how often a process is killed: enough to meet it in different moments.
@@ -127,7 +128,7 @@ const (
 // heldSocket restarts the bridge again and again, as systemd does with a socket of its own,
 // under a sender that tries each webhook at most twice.
 func heldSocket(l *lab) {
-	l.rate, l.schedule = heldRate, schedule{gaps: []time.Duration{heldGap}, timeout: rig.AnswerTimeout}
+	l.rate, l.schedule = heldRate, sending.Schedule{Gaps: []time.Duration{heldGap}, Timeout: rig.AnswerTimeout}
 	l.config.Socket = l.Hold(l.addr())
 	l.begin()
 	l.each(l.ends(), 0, func(int) {
@@ -138,7 +139,7 @@ func heldSocket(l *lab) {
 	l.end()
 	c := l.book.snapshot()
 	l.note("restarted %d times; first attempts without an answer were %v", l.ends(), c.RefusedBy)
-	if n := c.RefusedBy[rig.ErrNoConnection.Error()]; n > 0 {
+	if n := c.RefusedBy[sending.ErrNoConnection.Error()]; n > 0 {
 		l.wrong("%d connections were refused", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 	"github.com/hookspan/hookspan/internal/mediatype"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 const (
@@ -147,14 +148,14 @@ func (l *lab) storeCapture(n *rig.NATS) {
 
 // sendAgain repeats the requests from the first one on, and has a bar on their answers.
 func (l *lab) sendAgain(first int, ago time.Duration, want string) {
-	c := &rig.Conn{Addr: l.addr(), Timeout: newSchedule(l.faster).timeout}
+	c := &rig.Conn{Addr: l.addr(), Timeout: sending.NewSchedule(float64(l.faster)).Timeout}
 	defer c.Close()
 	other := map[string]int{}
 	for n := first; n < first+min(captured, l.events); n++ {
 		if l.writer.webhook(n).CompletedAt == "" {
 			continue // by which its age could be known
 		}
-		if result, _, why := post(l.Context(), c, l.writer.request(n)); result != want {
+		if result, _, why := sending.Outcome(c.Post(l.Context(), l.writer.request(n))); result != want {
 			other[result+why]++
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 type options struct {
@@ -46,7 +47,7 @@ type lab struct {
 
 	sender *sender
 	// schedule of the sender; the zero value is for the provider's.
-	schedule schedule
+	schedule sending.Schedule
 	healed   time.Time
 	// examples name some of what the audit found.
 	examples []string
@@ -132,8 +133,8 @@ func (l *lab) info() *jetstream.StreamInfo {
 func (l *lab) addr() string { return fmt.Sprintf("127.0.0.1:%d", l.config.Port) }
 
 func (l *lab) send() {
-	if l.schedule.timeout == 0 {
-		l.schedule = newSchedule(l.faster)
+	if l.schedule.Timeout == 0 {
+		l.schedule = sending.NewSchedule(float64(l.faster))
 	}
 	s := &sender{schedule: l.schedule, rate: l.rate, writer: l.writer, book: l.book}
 	s.start(l.Context(), l.addr(), l.conns)
@@ -188,7 +189,7 @@ func (l *lab) recovered() {
 // which ends in that time, so that a webhook of its beginning is tried for the last
 // time before it ends.
 func (l *lab) outage(attempt time.Duration) {
-	schedule := newSchedule(l.faster).span(attempt)
+	schedule := sending.NewSchedule(float64(l.faster)).Span(attempt)
 	l.note("for %v, the sender's whole schedule takes %v", schedule*11/10, schedule)
 	l.Pause(schedule * 11 / 10)
 }
@@ -196,7 +197,7 @@ func (l *lab) outage(attempt time.Duration) {
 // uptime is how long the bridge runs at least between two faults. A webhook that
 // came just as it died is tried again within this time, so that the sender abandons
 // none unless a restart takes longer than all its gaps.
-func (l *lab) uptime() time.Duration { return newSchedule(l.faster).span(0) }
+func (l *lab) uptime() time.Duration { return sending.NewSchedule(float64(l.faster)).Span(0) }
 
 // settle waits until the bridge has recovered, all is acknowledged and the sender rests.
 func (l *lab) settle() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // Some webhooks come twice on purpose, as when an answer is lost on its way.
@@ -24,7 +24,7 @@ const (
 // sender plays the provider: many webhooks, each delivered by its schedule until it is
 // acknowledged or abandoned, over a bounded number of connections.
 type sender struct {
-	schedule schedule
+	schedule sending.Schedule
 	rate     int // new webhooks in a second at most
 	writer   *writer
 	book     *book
@@ -42,7 +42,7 @@ func (s *sender) start(ctx context.Context, addr string, conns int) {
 	beginning, finish := context.WithCancel(ctx)
 	s.finish, s.idle, s.done = finish, make(chan *rig.Conn, conns), make(chan struct{})
 	for range conns {
-		s.idle <- &rig.Conn{Addr: addr, Timeout: s.schedule.timeout}
+		s.idle <- &rig.Conn{Addr: addr, Timeout: s.schedule.Timeout}
 	}
 	go func() {
 		defer close(s.done)
@@ -91,22 +91,19 @@ func (s *sender) connection(ctx context.Context) *rig.Conn {
 
 // deliver tries webhook n, at first over c, until it is acknowledged or abandoned.
 func (s *sender) deliver(ctx context.Context, n int, c *rig.Conn) {
-	for attempt := 0; ; attempt++ {
+	err := s.schedule.Deliver(ctx, func() bool {
+		if c == nil {
+			c = s.connection(ctx)
+		}
 		first, ok := s.attempt(ctx, n, c)
 		if ok && first && n%everyRepeated == 1 {
 			s.attempt(ctx, n, s.connection(ctx))
 		}
-		if ok || ctx.Err() != nil {
-			return
-		}
-		if attempt == len(s.schedule.gaps) {
-			s.book.abandon(n)
-			return
-		}
-		if rig.Pause(ctx, s.schedule.gaps[attempt]) != nil {
-			return
-		}
-		c = s.connection(ctx)
+		c = nil
+		return ok
+	})
+	if errors.Is(err, sending.ErrAbandoned) {
+		s.book.abandon(n)
 	}
 }
 
@@ -117,7 +114,7 @@ func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok boo
 	}
 	defer func() { s.idle <- c }()
 	begun := time.Now()
-	result, event, why := post(ctx, c, s.writer.request(n))
+	result, event, why := sending.Outcome(c.Post(ctx, s.writer.request(n)))
 	switch {
 	case ctx.Err() != nil: // the connection was cut by us
 	case why != "":
@@ -128,59 +125,8 @@ func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok boo
 	return false, false
 }
 
-// post returns what a 200 says, or why there was none: a status, or the end of the connection.
-func post(ctx context.Context, c *rig.Conn, request []byte) (result, event, why string) {
-	a, err := c.Post(ctx, request)
-	for _, ended := range []error{rig.ErrNoConnection, rig.ErrNoAnswer, rig.ErrLost} {
-		if errors.Is(err, ended) {
-			return "", "", ended.Error()
-		}
-	}
-	if a.Status != http.StatusOK {
-		return "", "", strconv.Itoa(a.Status)
-	}
-	if result, event, err = a.Result(); err != nil {
-		return "", "", "unreadable answer"
-	}
-	return result, event, ""
-}
-
-// The provider documents attempts at once and 10, 30 and 60 s after one another,
-// waits 30 s for each answer and then gives the webhook up.
-var providerGaps = []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second}
-
-const (
-	// minTimeout is the shortest wait for an answer: the bridge's own deadline of
-	// 5 s is not scaled, so the sender's must stay behind it as it does in life.
-	minTimeout = 8 * time.Second
-	deadline   = 5 * time.Second // that of the bridge, by default
-)
-
-// schedule is when a sender tries again, with its time scaled: the gaps are between the
-// end of an attempt and the beginning of the next, timeout is how long an answer is waited
-// for.
-type schedule struct {
-	gaps    []time.Duration
-	timeout time.Duration
-}
-
-func newSchedule(faster int) schedule {
-	s := schedule{timeout: max(rig.AnswerTimeout/time.Duration(faster), minTimeout)}
-	for _, gap := range providerGaps {
-		s.gaps = append(s.gaps, gap/time.Duration(faster))
-	}
-	return s
-}
-
-// span is how long the sender tries, when each attempt takes that long. An outage
-// that is longer outlives every retry.
-func (s schedule) span(attempt time.Duration) time.Duration {
-	sum := attempt
-	for _, gap := range s.gaps {
-		sum += gap + attempt
-	}
-	return sum
-}
+// deadline is that of the bridge, by default.
+const deadline = 5 * time.Second
 
 // One webhook in so many is large, is not about success, or has text of all kinds.
 const (
@@ -191,13 +137,6 @@ const (
 
 	largeText   = 64 << 10
 	typicalText = 620
-)
-
-// letters are what prompts are made of; the second set has what is hard to carry:
-// quotes, escapes, other scripts, joined and combined characters, separators.
-var (
-	letters = []rune("abcdefghijklmnopqrstuvwxyz      ,.")
-	unicode = []rune("aé ß漢字かな한글עברית العربية🌊👩‍🚀\u0301\u2028\u2029\u200f\u0000\u001f\t\n\r\\\"/<>&'%\x7f\ufffd\U0010ffff")
 )
 
 // writer writes the webhooks of one run. Everything about one follows from its
@@ -228,9 +167,9 @@ func (w *writer) serial(id string) (int, bool) {
 }
 
 // webhook n has a body of about 1.2 kB typically.
-func (w *writer) webhook(n int) rig.Webhook {
+func (w *writer) webhook(n int) sending.Webhook {
 	r := rand.New(rand.NewPCG(uint64(n), 0)) //nolint:gosec,nolintlint // the bytes must be the same each time
-	hook := rig.NewWebhook(w.id(n), "get3w/flux-dev", bridge.StatusCompleted, w.completed(n))
+	hook := sending.NewWebhook(w.id(n), "get3w/flux-dev", bridge.StatusCompleted, w.completed(n))
 	hook.Input = map[string]any{"prompt": prompt(r, n), "size": "1536x1024", "seed": n, "guidance_scale": 3.5}
 	switch {
 	case n%everyFailed == 1:
@@ -251,16 +190,9 @@ func (w *writer) request(n int) []byte {
 }
 
 func prompt(r *rand.Rand, n int) string {
-	size, set := typicalText/2+r.IntN(typicalText), letters
-	if n%everyUnicode == 1 {
-		set = unicode
-	}
+	size := typicalText/2 + r.IntN(typicalText)
 	if n%everyLarge == 1 {
 		size = largeText
 	}
-	var text strings.Builder
-	for text.Len() < size {
-		text.WriteRune(set[r.IntN(len(set))])
-	}
-	return text.String()
+	return sending.Text(r, size, n%everyUnicode == 1)
 }

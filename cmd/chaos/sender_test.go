@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // receiver counts the attempts for each body and answers as it is told.
@@ -46,7 +47,7 @@ func sendSome(t *testing.T, n int, answer func(w http.ResponseWriter, id string,
 	defer server.Close()
 	b := newBook()
 	gap := 20 * time.Millisecond
-	s := &sender{schedule: schedule{gaps: []time.Duration{gap, 2 * gap, 3 * gap}, timeout: time.Second}, rate: 1000, writer: testWriter("a"), book: b}
+	s := &sender{schedule: sending.Schedule{Gaps: []time.Duration{gap, 2 * gap, 3 * gap}, Timeout: time.Second}, rate: 1000, writer: testWriter("a"), book: b}
 	s.start(t.Context(), strings.TrimPrefix(server.URL, "http://"), 8)
 	require.Eventually(t, func() bool { return b.snapshot().Sent >= n }, time.Minute, time.Millisecond)
 	s.rest()
@@ -92,7 +93,7 @@ func TestSenderTriesAgainUntilAcknowledged(t *testing.T) {
 
 func TestSenderWithoutBridge(t *testing.T) {
 	b := newBook()
-	s := &sender{schedule: schedule{timeout: time.Second}, rate: 1000, writer: testWriter("a"), book: b}
+	s := &sender{schedule: sending.Schedule{Timeout: time.Second}, rate: 1000, writer: testWriter("a"), book: b}
 	s.start(t.Context(), fmt.Sprintf("127.0.0.1:%d", rig.FreePort()), 4)
 	require.Eventually(t, func() bool { return b.snapshot().Abandoned >= 10 }, time.Minute, time.Millisecond)
 	s.rest()
@@ -114,15 +115,4 @@ func TestRecoveryIsMeasuredFromTheEndOfTheFault(t *testing.T) {
 	b.acknowledge(1, "q", time.Now(), resultStored, "q/completed/1")
 	require.Positive(t, b.recovery)
 	require.True(t, b.healthy())
-}
-
-func TestScheduleIsTheProvidersFaster(t *testing.T) {
-	s := newSchedule(20)
-	require.Equal(t, []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}, s.gaps, "four attempts, and no fifth")
-	require.Equal(t, minTimeout, s.timeout, "the bridge's deadline is not scaled, so the sender waits longer than that")
-	require.Equal(t, 5*time.Second, s.span(0))
-	require.Equal(t, 9*time.Second, s.span(time.Second))
-
-	require.Equal(t, schedule{gaps: providerGaps, timeout: rig.AnswerTimeout}, newSchedule(1))
-	require.Equal(t, 220*time.Second, newSchedule(1).span(rig.AnswerTimeout))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -30,7 +31,7 @@ func TestWebhooks(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, w.body(n), body)
 		require.True(t, signing.Verify(request.Header.Get(signing.Header), body, []byte(rig.Secret)))
-		var hook rig.Webhook
+		var hook sending.Webhook
 		require.NoError(t, json.Unmarshal(body, &hook))
 		require.Equal(t, w.id(n), hook.ID)
 		statuses[hook.Status]++

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -89,8 +90,8 @@ func outputsOf(i, made int) []output {
 }
 
 // webhook is the provider's, with this query behind the addresses of the outputs.
-func (p *plan) webhook(pred prediction, query string) rig.Webhook {
-	w := rig.NewWebhook(pred.id, pred.model, bridge.StatusCompleted, p.now)
+func (p *plan) webhook(pred prediction, query string) sending.Webhook {
+	w := sending.NewWebhook(pred.id, pred.model, bridge.StatusCompleted, p.now)
 	if pred.failure != "" {
 		w.Status, w.Error = bridge.StatusFailed, pred.failure
 	}

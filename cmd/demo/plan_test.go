@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/sending"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -56,7 +57,7 @@ func TestWhatIsExpected(t *testing.T) {
 
 // fact is what a body says that makes it another event, or an error when it says nothing.
 func fact(body []byte) (string, error) {
-	var w rig.Webhook
+	var w sending.Webhook
 	if err := json.Unmarshal(body, &w); err != nil {
 		return "", err
 	}
@@ -76,7 +77,7 @@ func TestDeliveriesAreWhatTheyAreMeantToBe(t *testing.T) {
 	p := testPlan(t)
 	got := counts{}
 	answer := func(status int, result string) {
-		got.answered(rig.Answer{Status: status, Body: fmt.Appendf(nil, `{"result":%q}`, result)})
+		got.answered(sending.Answer{Status: status, Body: fmt.Appendf(nil, `{"result":%q}`, result)})
 	}
 	otherBytes := 0
 	seen := map[string][]byte{} // the first body of each event

@@ -20,6 +20,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/client"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 	"github.com/hookspan/hookspan/internal/fakeget3w"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 const (
@@ -139,7 +140,7 @@ func (d *demo) send() {
 }
 
 // answered counts an answer. What is none of these is only among those sent.
-func (c counts) answered(a rig.Answer) {
+func (c counts) answered(a sending.Answer) {
 	c[sent]++
 	if a.Status == http.StatusUnauthorized {
 		c[unauthorized]++

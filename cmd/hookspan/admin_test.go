@@ -8,11 +8,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
@@ -99,7 +101,7 @@ func TestAdminAddressIsFound(t *testing.T) {
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, p.ready.Admin)
 	holder, err := app.ReadHolder(filepath.Join(dir, "hookspan-data"))
 	require.NoError(t, err)
-	require.Equal(t, app.Holder{PID: p.cmd.Process.Pid, Ready: true, NATSURL: p.ready.NATS, AdminURL: p.ready.Admin, Config: filepath.Join(dir, "hookspan.yaml")}, holder)
+	require.Equal(t, app.Holder{PID: p.cmd.Process.Pid, Ready: true, NATSURL: p.ready.NATS, AdminURL: p.ready.Admin, WebhooksURL: strings.TrimSuffix(p.url(), "/webhooks/get3w"), Config: filepath.Join(dir, "hookspan.yaml")}, holder)
 	require.Equal(t, 0, p.stop(), p.logs)
 
 	p = serve(t, dir, strings.Replace(smallConfig, `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: ""}`, 1))
@@ -156,7 +158,8 @@ roles: `
 	}
 }
 
-// The table of metrics in the documentation and what is served are the same.
+// The table of metrics in the documentation and what is served are the same, with their types and
+// labels. Names, units and help texts are as Prometheus wants them.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	served := map[string]string{}
@@ -189,9 +192,17 @@ func TestMetricsAreDocumented(t *testing.T) {
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 		require.NoError(t, err)
+		problems, err := promlint.New(strings.NewReader(text)).Lint()
+		require.NoError(t, err)
+		require.Empty(t, problems)
 		for name, f := range families {
 			if strings.HasPrefix(name, "hookspan_") {
-				served[name] = strings.ToLower(f.GetType().String())
+				var labels []string
+				for _, l := range f.GetMetric()[0].GetLabel() {
+					labels = append(labels, l.GetName())
+				}
+				slices.Sort(labels)
+				served[name] = strings.ToLower(f.GetType().String()) + " by " + strings.Join(labels, ",")
 			} else {
 				require.Regexp(t, `^(go|process)_`, name)
 			}
@@ -204,8 +215,10 @@ func TestMetricsAreDocumented(t *testing.T) {
 	documented := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		if cells := strings.Split(line, "|"); len(cells) > 2 && strings.HasPrefix(cells[1], " `hookspan_") {
-			name, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(cells[1]), "`"), "{")
-			documented[name] = strings.TrimSpace(cells[2])
+			name, labels, _ := strings.Cut(strings.Trim(strings.TrimSpace(cells[1]), "`"), "{")
+			by := strings.FieldsFunc(labels, func(r rune) bool { return r == ',' || r == '}' })
+			slices.Sort(by)
+			documented[name] = strings.TrimSpace(cells[2]) + " by " + strings.Join(by, ",")
 		}
 	}
 	require.Equal(t, documented, served)

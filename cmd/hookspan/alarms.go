@@ -9,7 +9,7 @@ import (
 type alarmsCmd struct {
 	apiFlag
 	Kind   name `placeholder:"WORD" help:"Only of this kind."`
-	Active bool `help:"Only those that were raised within the last 15 minutes, the last one of each kind and subject: what lasts is raised again every ten."`
+	Active bool `help:"Only those that are active, the last one of each kind and subject."`
 	pageFlags
 }
 
@@ -23,6 +23,9 @@ func (c *alarmsCmd) Run(e *env) error {
 		t := newTable("RAISED", "ACTIVE", "KIND", "SUBJECT", "TEXT")
 		for _, a := range list.Alarms {
 			active := "-"
+			if a.Cleared {
+				active = "over"
+			}
 			if a.Active {
 				active = "since " + a.Since.Format(time.RFC3339)
 			}

@@ -25,6 +25,9 @@ type apiFlag struct {
 
 	Token   config.SecretRef `name:"token" placeholder:"PLACE" help:"The place of the token for the bridge, as env:NAME or file:PATH, never the token itself: other users of this machine see the arguments of a process. Without it the variable HOOKSPAN_TOKEN has the token itself."`
 	timeout time.Duration    // of one call; 0 is apiTimeout
+	// webhooks is where the bridge that was looked up takes webhooks, empty when it takes none
+	// or was named with --api.
+	webhooks string
 }
 
 // tokenVariable has the token itself.
@@ -54,7 +57,7 @@ func (f *apiFlag) address(e *env) (string, error) {
 		return "", err
 	}
 	if meant.dir == "" {
-		f.API = "http://" + config.DefaultAdminListen
+		f.API, f.webhooks = "http://"+config.DefaultAdminListen, defaultWebhooks
 		return f.API, nil
 	}
 	holder, err := meant.await(e.ctx, 0)
@@ -70,11 +73,14 @@ func (f *apiFlag) address(e *env) (string, error) {
 	case holder.AdminURL == "":
 		return "", fmt.Errorf("the bridge on %s has no listener for operators: see admin.listen and the role admin, or name another process with --api", meant.dir)
 	}
-	f.API = holder.AdminURL
+	f.API, f.webhooks = holder.AdminURL, holder.WebhooksURL
 	return f.API, nil
 }
 
 const (
+	// defaultWebhooks is where a bridge takes webhooks by default.
+	defaultWebhooks = "http://127.0.0.1:8080"
+
 	apiTimeout = time.Minute
 	apiPath    = "/api/v1"
 	// maxAPIAnswer is more than one entry takes as JSON, in bytes.

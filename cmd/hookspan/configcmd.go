@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -16,6 +18,7 @@ import (
 
 type configCmd struct {
 	Check  configCheckCmd  `cmd:"" help:"Say whether the configuration can be used, and if not, what is wrong where."`
+	Show   configShowCmd   `cmd:"" help:"Print the configuration as it is used, with defaults and with the place of each value. Secrets are not shown."`
 	Schema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration, by which editors complete and check it."`
 }
 
@@ -48,6 +51,12 @@ func (c *configCheckCmd) Run(e *env) error {
 			return errors.Join(err, errors.New("(--no-secrets checks the file alone, where all of that is on another machine)"))
 		}
 	}
+	warnings := []string{}
+	for _, warning := range app.Warnings(cfg, path) {
+		if !c.NoSecrets {
+			warnings = append(warnings, doc.Join([]config.Problem{warning}).Error())
+		}
+	}
 	if path == "" {
 		path = "the default configuration"
 	}
@@ -61,15 +70,36 @@ func (c *configCheckCmd) Run(e *env) error {
 	}
 	if e.json {
 		return writeJSON(e.stdout, map[string]any{
-			"ok": true, "file": path, "sources": slices.Sorted(maps.Keys(cfg.Sources)), "consumers": slices.Sorted(maps.Keys(cfg.Consumers)), "changes": changed,
+			"ok": true, "file": path, "sources": slices.Sorted(maps.Keys(cfg.Sources)), "consumers": slices.Sorted(maps.Keys(cfg.Consumers)), "changes": changed, "warnings": warnings,
 		})
 	}
 	out := &printer{w: e.stdout}
 	out.printf("%s can be used: sources %v, consumers %v\n", path, slices.Sorted(maps.Keys(cfg.Sources)), slices.Sorted(maps.Keys(cfg.Consumers)))
+	for _, warning := range warnings {
+		out.printf("warning: %s\n", warning)
+	}
 	for _, c := range changed {
 		out.printf("changes: %s\n", c.Text)
 	}
 	return out.err
+}
+
+type configShowCmd struct {
+	configFlag
+	Path string `arg:"" optional:"" help:"The file, as an alternative to --config."`
+}
+
+// Run reads the file alone, and no secret.
+func (c *configShowCmd) Run(e *env) error {
+	path := cmp.Or(c.Path, c.File)
+	cfg, doc, err := config.LoadDocument(path)
+	if err != nil {
+		return err
+	}
+	settings := doc.Settings(cfg)
+	return e.print(map[string]any{"file": path, "settings": settings}, func(out *printer) {
+		out.raw(inLines(config.Text(settings, filepath.Base(path))))
+	})
 }
 
 // askWaiting returns the counts of the bridge that runs on a data folder, or nil when none runs

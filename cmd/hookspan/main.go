@@ -39,9 +39,13 @@ type cli struct {
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 	Alarms      alarmsCmd      `cmd:"" help:"What the bridge told operators, the newest first."`
 	Tail        tailCmd        `cmd:"" help:"Print events as they are stored, until Ctrl-C."`
+	Simulate    simulateCmd    `cmd:"" help:"Play the provider: send many webhooks with faults, then account for all of them."`
 	Listen      listenCmd      `cmd:"" help:"Post events to a service that you are developing, as they are stored, until Ctrl-C."`
 	Erase       eraseCmd       `cmd:"" help:"Erase a prediction everywhere, for good, or all of a tenant. It asks before."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
+	Doctor      doctorCmd      `cmd:"" help:"Say whether this deployment is safe: each finding with its reason and a remedy."`
+	Signature   signatureCmd   `cmd:"" help:"Signatures of webhooks."`
+	Health      healthCmd      `cmd:"" help:"Say in one line whether the bridge is ready, and exit with 0 or 1: for the check of a container or a unit."`
 }
 
 type configFlag struct {

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,49 +10,37 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/internal/signing"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 const (
-	// providerTime is the provider's format of a time.
-	providerTime = "2006-01-02T15:04:05.000Z"
-	// senderTimeout is how long the provider waits for an answer.
-	senderTimeout = 30 * time.Second
-	maxAnswer     = 64 << 10
 	// maxSendBody is more than any bridge accepts, so that the bridge's limit can be tried.
 	maxSendBody = 64 << 20
 )
 
-type sendCmd struct {
-	URL    string           `default:"http://127.0.0.1:8080/webhooks/get3w" help:"Where to post it."`
+// signFlags are shared by the verbs that post signed webhooks.
+type signFlags struct {
 	Secret config.SecretRef `default:"env:GET3W_WEBHOOK_SECRET" help:"The secret to sign with, as env:NAME or file:PATH."`
-	ID     string           `name:"id" help:"Prediction id (default: a new one)."`
-	Model  string           `default:"get3w/flux-dev" help:"Model of the prediction."`
-	Status string           `default:"completed" help:"Status of the prediction."`
-	Output []string         `sep:"none" help:"An output; repeat it for several (default: one of a completed prediction, at an address where nothing is)."`
-	Error  string           `help:"Error message (default: one for a failed prediction)."`
 	CA     string           `name:"ca" placeholder:"FILE" help:"PEM file of the authority that signed the bridge's certificate (default: those of the system)."`
 	Name   string           `name:"tls-name" placeholder:"HOST" help:"The name that the certificate must be for (default: the host of --url)."`
-	File   string           `help:"Send this file's bytes as the body instead; - is standard input."`
 }
 
-// webhook is the body as the provider documents it. A prediction that has ended has timings and
-// the time of its end, a completed one outputs, a failed one an error.
-type webhook struct {
-	ID          string         `json:"id"`
-	Model       string         `json:"model"`
-	Status      string         `json:"status"`
-	Outputs     []string       `json:"outputs,omitempty"`
-	Error       string         `json:"error,omitempty"`
-	Timings     map[string]int `json:"timings,omitempty"`
-	CreatedAt   string         `json:"created_at"`
-	CompletedAt string         `json:"completed_at,omitempty"`
+type sendCmd struct {
+	signFlags
+	URL    string   `default:"http://127.0.0.1:8080/webhooks/get3w" help:"Where to post it."`
+	ID     string   `name:"id" help:"Prediction id (default: a new one)."`
+	Model  string   `default:"get3w/flux-dev" help:"Model of the prediction."`
+	Status string   `default:"completed" help:"Status of the prediction."`
+	Output []string `sep:"none" help:"An output; repeat it for several (default: one of a completed prediction, at an address where nothing is)."`
+	Error  string   `help:"Error message (default: one for a failed prediction)."`
+	File   string   `help:"Send this file's bytes as the body instead; - is standard input."`
 }
 
 // Values of send for outputs and error. Programs take the first output, or read the error,
@@ -72,91 +60,72 @@ func (c *sendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, senderTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	at, err := url.Parse(c.URL)
 	if err != nil {
 		return fmt.Errorf("--url: %w", withoutURL(err))
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(signing.Header, signing.Sign(body, secret))
-	client, err := c.client()
+	certificates, err := c.certificates()
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
+	client := sending.NewClient(sending.Options{Timeout: sending.Timeout, Conns: 1, TLS: certificates})
+	defer client.Close()
+	answer, err := client.Post(e.ctx, c.URL, sending.Header(body, secret), body)
 	if err != nil {
-		return fmt.Errorf("posting the webhook to %s: %w", req.URL.Host, withoutURL(err))
+		return fmt.Errorf("posting the webhook to %s: %w", at.Host, err)
 	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
-	}
-	if err := c.print(e, res, answer); err != nil {
+	if err := c.print(e, answer); err != nil {
 		return err
 	}
-	if res.StatusCode/100 != 2 {
+	if answer.Status/100 != 2 {
 		return errSilent
 	}
 	return nil
 }
 
-func (c *sendCmd) client() (*http.Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if c.CA != "" {
-		text, err := os.ReadFile(c.CA)
+// certificates returns nil for the certificates of the system and the name in the address.
+func (f signFlags) certificates() (*tls.Config, error) {
+	if f.CA == "" && f.Name == "" {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.Name}
+	if f.CA != "" {
+		text, err := os.ReadFile(f.CA)
 		if err != nil {
 			return nil, fmt.Errorf("--ca: %w", err)
 		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", c.CA)
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA)
 		}
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	}
-	if c.Name != "" {
-		if transport.TLSClientConfig == nil {
-			transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-		transport.TLSClientConfig.ServerName = c.Name
-	}
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
+	return cfg, nil
 }
 
-func (c *sendCmd) print(e *env, res *http.Response, answer []byte) error {
-	answer = bytes.TrimSpace(answer)
-	told := map[string]any{"status": res.StatusCode, "answer": string(answer)}
+func (c *sendCmd) print(e *env, a sending.Answer) error {
+	answer := bytes.TrimSpace(a.Body)
+	told := map[string]any{"status": a.Status, "answer": string(answer)}
 	if json.Valid(answer) {
 		told["answer"] = json.RawMessage(answer)
 	}
-	return e.print(told, func(out *printer) { out.printf("%s\n%s\n", res.Status, answer) })
+	return e.print(told, func(out *printer) { out.printf("%d %s\n%s\n", a.Status, http.StatusText(a.Status), answer) })
 }
 
 func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
 	if c.File != "" {
 		return readInput("--file", c.File, maxSendBody, stdin)
 	}
-	now := time.Now().UTC()
-	w := webhook{
-		ID: c.ID, Model: c.Model, Status: c.Status, Outputs: c.Output, Error: c.Error,
-		CreatedAt: now.Add(-3 * time.Second).Format(providerTime),
-	}
-	if bridge.Terminal(c.Status) {
-		w.Timings, w.CompletedAt = map[string]int{"inference": 2500}, now.Format(providerTime)
-	}
+	now := time.Now()
+	id := cmp.Or(c.ID, "pred_"+strings.ToLower(rand.Text()[:12]))
+	w := sending.NewWebhook(id, c.Model, c.Status, now)
+	w.URLs, w.Outputs, w.Error = nil, c.Output, c.Error
 	switch {
+	case !bridge.Terminal(c.Status):
+		w.Timings, w.CompletedAt = nil, ""
 	case c.Status == bridge.StatusCompleted && len(w.Outputs) == 0:
 		w.Outputs = []string{sampleOutput}
 	case c.Status == bridge.StatusFailed && w.Error == "":
 		w.Error = sampleError
-	}
-	if w.ID == "" {
-		w.ID = "pred_" + strings.ToLower(rand.Text()[:12])
 	}
 	return json.Marshal(w)
 }

@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
 )
@@ -32,6 +34,7 @@ type Archive struct {
 	downloader *downloader
 	space      *space
 	lives      *lives
+	custody    *prometheus.CounterVec
 	alarms     bridge.Alarmer
 	folders    locks
 	parallel   int
@@ -53,7 +56,7 @@ func New(c Config) (*Archive, error) {
 		return nil, fmt.Errorf("archive: location: %w", err)
 	}
 	return &Archive{
-		name: c.Name, files: files, downloader: newDownloader(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
+		name: c.Name, files: files, downloader: newDownloader(c), space: newSpace(c, files), lives: newLives(c), custody: newCustody(c.Name), alarms: c.Alarms,
 		parallel: c.Parallel, delay: c.Delay, publish: c.Publish, now: time.Now,
 	}, nil
 }
@@ -108,9 +111,11 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	switch {
 	case err == nil:
 		a.lives.settled(ev)
+		t.count()
 		return nil
 	case consumers.IsPermanent(err):
 		a.lives.settled(ev)
+		t.count()
 		return fmt.Errorf("archiving: %w", err)
 	}
 	err = fmt.Errorf("archiving: %w", err)

@@ -30,7 +30,7 @@ type Config struct {
 	// MaxOutput is how many bytes one output can have, default [DefaultMaxOutput]. A larger
 	// one is not archived.
 	MaxOutput int64
-	// Parallel is how many outputs of one event are stored at once, default 4, at most
+	// Parallel is how many outputs of one event are stored at once, default [DefaultParallel], at most
 	// [MaxParallel]. Each takes 256 KiB of memory on the way to a folder, and up to about 20 MiB
 	// on the way to a bucket.
 	Parallel int
@@ -72,12 +72,15 @@ type Config struct {
 // DefaultMaxOutput is the default of Config.MaxOutput: 2 GiB.
 const DefaultMaxOutput = 2 << 30
 
+// DefaultParallel is the default of Config.Parallel.
+const DefaultParallel = 4
+
 // MaxParallel bounds Config.Parallel.
 const MaxParallel = 256
 
 func (c Config) withDefaults() Config {
 	c.MaxOutput = cmp.Or(c.MaxOutput, DefaultMaxOutput)
-	c.Parallel = cmp.Or(c.Parallel, 4)
+	c.Parallel = cmp.Or(c.Parallel, DefaultParallel)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Minute)
 	c.Stall = cmp.Or(c.Stall, 30*time.Second)
 	if c.Reserve == nil {

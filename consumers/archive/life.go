@@ -21,8 +21,10 @@ const (
 	// retryShare is the divisor of the time left, or gone since, after which the next attempt is
 	// made at the latest.
 	retryShare = 10
-	// alarmShare is the divisor of a life: an alarm is raised when so much of the life is left.
+	// alarmShare is the divisor of a life: an alarm is raised when so much of the life is left,
+	// and at most one in alarmPause, however many events there are.
 	alarmShare = 4
+	alarmPause = time.Hour
 	minRetry   = time.Second
 )
 
@@ -35,6 +37,7 @@ type lives struct {
 
 	mu         sync.Mutex
 	unarchived map[string]unarchived // by event
+	raised     time.Time             // the last alarm
 }
 
 type unarchived struct {
@@ -59,7 +62,7 @@ func (l *lives) end(ev *bridge.Event) time.Time {
 
 // failed remembers that outputs of the event are not archived, and returns within what time the
 // next attempt should be made, 0 when that is unknown. An alarm is raised once, when a quarter
-// of their life is left. Without any missing output nothing hurries.
+// of their life is left, unless another event has raised one within the last hour. Without any missing output nothing hurries.
 func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	if outputs == 0 {
 		l.settled(ev)
@@ -70,18 +73,21 @@ func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	before, known := l.unarchived[ev.ID]
 	next := unarchived{outputs: outputs, end: end, seen: now, alarmed: before.alarmed}
 	soon := !end.IsZero() && end.Sub(now) <= l.of(ev.Source)/alarmShare
-	raise := soon && !before.alarmed
-	next.alarmed = before.alarmed || soon
+	raise := soon && !before.alarmed && now.Sub(l.raised) >= alarmPause
+	next.alarmed = before.alarmed || raise
+	if raise {
+		l.raised = now
+	}
 	if known || len(l.unarchived) < maxUnarchived || l.prune(now) < maxUnarchived {
 		l.unarchived[ev.ID] = next
 	}
 	l.mu.Unlock()
 	if raise {
 		l.alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmArchiveExpires, Subject: ev.ID,
+			Kind: bridge.AlarmArchiveExpires, Subject: l.name,
 			Text: fmt.Sprintf("%d outputs of event %s are not archived, and the provider deletes them at %s: %v",
 				outputs, ev.ID, end.UTC().Format(time.RFC3339), why),
-			Details: map[string]any{"consumer": l.name, "source": ev.Source, "outputs": outputs, "seconds_left": int64(end.Sub(now).Seconds())},
+			Details: map[string]any{"consumer": l.name, "source": ev.Source, "event": ev.ID, "outputs": outputs, "seconds_left": int64(end.Sub(now).Seconds())},
 		})
 	}
 	if end.IsZero() {
@@ -132,8 +138,31 @@ func (l *lives) secondsLeft() float64 {
 	return least
 }
 
-// Collectors returns the metrics hookspan_archive_unarchived_outputs and
-// hookspan_archive_unarchived_seconds_left_min, both with the archive's name as label consumer.
+// newCustody returns a counter of outputs by what became of them.
+func newCustody(consumer string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hookspan_archive_outputs_total", ConstLabels: prometheus.Labels{"consumer": consumer},
+		Help: "Outputs of events that the archive is done with, by custody: stored, or failed for good.",
+	}, []string{"custody"})
+	for _, custody := range []bridge.Custody{bridge.CustodyStored, bridge.CustodyFailed} {
+		c.WithLabelValues(string(custody)) // exports a zero before the first one
+	}
+	return c
+}
+
+// count counts the outputs of an event that the archive is done with, unless an earlier attempt
+// has counted them.
+func (t *attempt) count() {
+	if t.previous != nil && !t.previous.failed() {
+		return
+	}
+	t.custody.WithLabelValues(string(bridge.CustodyStored)).Add(float64(len(t.outputs) - t.missing))
+	t.custody.WithLabelValues(string(bridge.CustodyFailed)).Add(float64(t.missing))
+}
+
+// Collectors returns the metrics hookspan_archive_outputs_total,
+// hookspan_archive_unarchived_outputs and hookspan_archive_unarchived_seconds_left_min, each with
+// the archive's name as label consumer.
 func (a *Archive) Collectors() []prometheus.Collector {
 	labels := prometheus.Labels{"consumer": a.name}
 	return []prometheus.Collector{
@@ -145,5 +174,6 @@ func (a *Archive) Collectors() []prometheus.Collector {
 			Name: "hookspan_archive_unarchived_seconds_left_min", ConstLabels: labels,
 			Help: "How long the provider still keeps the first of them; +Inf when there is none.",
 		}, a.lives.secondsLeft),
+		a.custody,
 	}
 }

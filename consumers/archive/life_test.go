@@ -110,10 +110,12 @@ func TestAlarmAtAQuarterOfTheLife(t *testing.T) {
 	}
 	list := b.raised.Of(bridge.AlarmArchiveExpires)
 	require.Len(t, list, 1)
-	require.Equal(t, ev.ID, list[0].Subject)
+	require.Equal(t, ev.ID, list[0].Details["event"])
 	require.Contains(t, list[0].Text, "2 outputs of event "+ev.ID)
 	require.Contains(t, list[0].Text, ev.Time.Add(week).UTC().Format(time.RFC3339))
 	require.Contains(t, list[0].Text, "answered 500")
+	require.Error(t, b.handle(aged("q", week/4-time.Hour, srv.URL)))
+	require.Len(t, b.raised.Of(bridge.AlarmArchiveExpires), 1, "one an hour, however many events there are")
 }
 
 // After their life there is nothing to wait for, and the dead letter says so.

@@ -40,6 +40,8 @@ const (
 	DefaultConcurrency = 8
 	// DefaultTimeout is Config.Timeout when it is zero.
 	DefaultTimeout = 30 * time.Second
+	// DefaultConnectTimeout is Config.ConnectTimeout when it is zero.
+	DefaultConnectTimeout = 5 * time.Second
 	// maxURL bounds the target's address, in bytes.
 	maxURL = 8 << 10
 )
@@ -70,7 +72,7 @@ type Config struct {
 	// of the consumer.
 	Concurrency int
 	// ConnectTimeout bounds the wait for a connection, and then for its TLS
-	// handshake, default 5 s.
+	// handshake, default [DefaultConnectTimeout].
 	ConnectTimeout time.Duration
 	// HeaderTimeout bounds the wait for the header of the answer after the request was sent;
 	// zero leaves that to Timeout.
@@ -96,7 +98,7 @@ func (c Config) withDefaults() Config {
 		c.Refuse = DefaultRefuse
 	}
 	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
-	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.Breaker = c.Breaker.withDefaults()
 	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")

@@ -11,9 +11,11 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // medium is one kind of output: its media type, and the beginning of its files.
@@ -58,9 +60,9 @@ func picture(sum [sha256.Size]byte) []byte {
 	return out.Bytes()
 }
 
-// content is the bytes of an output, determined by its name and the seed: a beginning of its
-// kind, and a repeated block of noise.
-type content struct {
+// Content is the bytes of an output, determined by its name, the seed and its size: a beginning
+// of its kind, which the name's extension says, and a repeated block of noise.
+type Content struct {
 	mediaType string
 	etag      string
 	head      []byte
@@ -71,21 +73,30 @@ type content struct {
 // blockBytes is odd, so that a misplaced piece does not look right.
 const blockBytes = 4093
 
-func newContent(name string, seed uint64, size int64) *content {
+// NewContent returns the content of an output with one of the [Extensions].
+func NewContent(name string, seed uint64, size int64) *Content {
 	text := binary.BigEndian.AppendUint64(nil, seed)
 	text = binary.BigEndian.AppendUint64(append(text, name...), uint64(size))
 	sum := sha256.Sum256(text)
 	m := media[path.Ext(name)]
-	c := &content{mediaType: m.mediaType, etag: `"` + hex.EncodeToString(sum[:8]) + `"`, head: m.head(sum), size: size}
+	c := &Content{mediaType: m.mediaType, etag: `"` + hex.EncodeToString(sum[:8]) + `"`, head: m.head(sum), size: size}
 	noise := rand.NewChaCha8(sum)
 	_, _ = noise.Read(c.block[:]) // it never fails
 	return c
 }
 
-func (c *content) reader() io.ReadSeeker { return io.NewSectionReader(c, 0, c.size) }
+// Reader reads the bytes from the first one on.
+func (c *Content) Reader() io.ReadSeeker { return io.NewSectionReader(c, 0, c.size) }
+
+// Serve answers a request for the output, also for a range of it.
+func (c *Content) Serve(w http.ResponseWriter, r *http.Request, modified time.Time) {
+	w.Header().Set("Content-Type", c.mediaType)
+	w.Header().Set("ETag", c.etag)
+	http.ServeContent(w, r, "", modified, c.Reader())
+}
 
 // ReadAt always fills p: the section reader bounds the content.
-func (c *content) ReadAt(p []byte, off int64) (int, error) {
+func (c *Content) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	if off < int64(len(c.head)) {
 		n = copy(p, c.head[off:])

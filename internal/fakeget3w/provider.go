@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // Provider is the stand-in. It is safe for concurrent use.
 type Provider struct {
-	cfg    Config
-	client *http.Client
+	cfg      Config
+	schedule sending.Schedule
+	client   *sending.Client
 	// stopped ends when Close is called, and everything that waits with it.
 	stopped context.Context
 	stop    context.CancelFunc
@@ -45,9 +48,11 @@ func New(cfg Config) (*Provider, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("fake provider: %w", err)
 	}
+	schedule := sending.NewSchedule(cfg.Speed)
 	p := &Provider{
 		cfg:         cfg,
-		client:      newClient(cfg),
+		schedule:    schedule,
+		client:      sending.NewClient(sending.Options{Timeout: schedule.Timeout, Conns: cfg.Senders}),
 		due:         make(chan *prediction, cfg.MaxPredictions),
 		predictions: map[string]*prediction{},
 		order:       list.New(),
@@ -74,7 +79,7 @@ func (p *Provider) Close() {
 	}
 	p.mu.Unlock()
 	p.senders.Wait()
-	p.client.CloseIdleConnections()
+	p.client.Close()
 }
 
 func (p *Provider) real(d time.Duration) time.Duration {

@@ -106,10 +106,7 @@ func (p *Provider) output(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	c := newContent(name, p.cfg.Seed, p.cfg.OutputBytes)
-	w.Header().Set("Content-Type", c.mediaType)
-	w.Header().Set("ETag", c.etag)
-	http.ServeContent(w, r, "", completed, c.reader())
+	NewContent(name, p.cfg.Seed, p.cfg.OutputBytes).Serve(w, r, completed)
 }
 
 // holds reports whether an output exists, and since when.

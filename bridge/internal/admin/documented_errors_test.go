@@ -33,9 +33,14 @@ func panicking(api *echo.Group) {
 	admin.RegisterView(api, struct{ admin.View }{})
 	admin.RegisterAudit(api, struct{ admin.Audit }{})
 	admin.RegisterLive(api, struct{ admin.Live }{})
+	admin.RegisterDoctor(api, struct{ doctor }{})
 }
 
-type journal = admin.Journal
+// journal and doctor embed parts that have a method of their own name.
+type (
+	journal = admin.Journal
+	doctor  = admin.Doctor
+)
 
 // told tells a state, whose reader panics: elsewhere than in its request a panic would end the
 // tests.

@@ -81,7 +81,7 @@ func (h predictionsAPI) stream(
 			}
 			continue
 		case err := <-ended:
-			return h.end(ctx, c, out.begun, err)
+			return h.end(ctx, out.begun, err)
 		}
 		if u.State != nil {
 			u.State.Expire(time.Now(), h.predictions.Life(u.State.Source))
@@ -96,7 +96,7 @@ func (h predictionsAPI) stream(
 }
 
 // end answers a client that has been told nothing yet.
-func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err error) error {
+func (h predictionsAPI) end(ctx context.Context, begun bool, err error) error {
 	switch {
 	case begun:
 		return nil

@@ -42,7 +42,7 @@ func (h predictionsAPI) show(c echo.Context) error {
 	}
 	s, err := h.lookUp(c.Request().Context(), source, id)
 	if err != nil {
-		return notFound(c, err)
+		return notFound(err)
 	}
 	return h.answer(c, s)
 }
@@ -65,7 +65,7 @@ func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.
 }
 
 // notFound turns an error of lookUp into its answer.
-func notFound(c echo.Context, err error) error {
+func notFound(err error) error {
 	switch {
 	case errors.Is(err, adminapi.ErrNoAnswer), errors.Is(err, adminapi.ErrUnavailable):
 	case errors.Is(err, bridge.ErrNotFound):
@@ -135,7 +135,7 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 			case errors.Is(old.err, bridge.ErrNotFound): // and nothing has come since
 				return errUnknown
 			}
-			return h.lastLook(ctx, c, source, id, func(err error) error { return notFound(c, err) })
+			return h.lastLook(ctx, c, source, id, notFound)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (h predictionsAPI) timeline(c echo.Context) error {
 	case errors.Is(err, adminapi.ErrCursor):
 		return errCursor
 	case err != nil:
-		return notFound(c, err)
+		return notFound(err)
 	}
 	return c.JSON(http.StatusOK, line)
 }

@@ -50,6 +50,9 @@ type Holder struct {
 	NATSURL string `json:"nats_url,omitempty"`
 	// AdminURL is the address of the admin listener; empty without one.
 	AdminURL string `json:"admin_url,omitempty"`
+	// WebhooksURL is the address of the listener for webhooks, which come below /webhooks/;
+	// empty without one.
+	WebhooksURL string `json:"webhooks_url,omitempty"`
 	// Config is the absolute path of the configuration; empty without one.
 	Config string `json:"config,omitempty"`
 }
@@ -61,6 +64,9 @@ func Open(dir string) (*Folder, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
+	}
+	if err := Check(dir); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("creating data folder: %w: choose a folder that this user may write with data_dir", err)
@@ -177,28 +183,6 @@ func readHolder(path string) (Holder, error) {
 		return h, fmt.Errorf("reading the lock of the data folder: %w", err)
 	}
 	return h, nil
-}
-
-// Check returns the error that [Open] would return, except [ErrInUse]. It creates nothing.
-func Check(dir string) error {
-	f := &Folder{dir: dir}
-	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for ; ; dir = filepath.Dir(dir) { // the nearest folder that exists
-		info, err := os.Stat(dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
-			continue
-		case err != nil:
-			return fmt.Errorf("the data folder: %w: choose a folder that this user may write", err)
-		case !info.IsDir():
-			return fmt.Errorf("the data folder: %s is not a folder: choose another one", dir)
-		case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
-			return fmt.Errorf("the data folder: this user may not write into %s: choose another one", dir)
-		}
-		return nil
-	}
 }
 
 func (f *Folder) checkFormat() error {

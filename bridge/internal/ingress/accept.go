@@ -41,7 +41,7 @@ func (s *Server) accept(c echo.Context) error {
 		return s.keep(ctx, req, err)
 	}
 	line.event = event.ID
-	receipt, err := s.deps.Publisher.Publish(ctx, event)
+	receipt, err := s.publish(ctx, event)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func newArrival(c echo.Context, route Route, body []byte, at time.Time) arrival 
 		Query:       allowedQuery(r, route.Query),
 		ReceivedAt:  at,
 		Origin:      bridge.OriginWebhook,
-		TraceParent: traceParent(r.Header),
+		TraceParent: traceParent(r),
 	}}
 }
 

@@ -51,6 +51,9 @@ type Config struct {
 	// ended. GET / answers 503 meanwhile, so that load balancers leave first. With a Socket
 	// they need not leave, and it does not count.
 	ShutdownDelay time.Duration
+	// LogProblemsOnly: requests that went well, and became events where they are deliveries,
+	// have no line in the log.
+	LogProblemsOnly bool
 
 	// headerTimeout is for tests; zero is readHeaderTimeout.
 	headerTimeout time.Duration

@@ -269,3 +269,14 @@ func TestFloodWritesFewLines(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, 1000-linesAtOnce, leftOut)
 }
+
+// With problems alone in the log, what was accepted and became an event has no line.
+func TestOnlyProblemsAreLogged(t *testing.T) {
+	t.Parallel()
+	b := start(t, Config{LogProblemsOnly: true})
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", `{"id":"pred_1","status":"failed"}`)).status)
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", `{}`)).status)
+	require.Equal(t, 404, do(t, request(t, b.url+"/webhooks/nobody", `{}`)).status)
+	require.Equal(t, 404, int(b.logged(t, 2)["status"].(int64)))
+	require.Equal(t, "quarantined", b.logs.FilterMessage("request").All()[0].ContextMap()["result"])
+}

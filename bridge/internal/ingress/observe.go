@@ -21,6 +21,7 @@ import (
 // path token.
 type access struct {
 	requestID string
+	traceID   string // empty without traces
 	source    string
 	event     string
 	result    string
@@ -54,6 +55,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		line := &access{requestID: rand.Text(), remote: s.proxies.client(c.Request())}
 		line.header = connOf(c.Request().Context()).head.Begin(c.Request())
 		c.Set(accessKey, line)
+		span := s.beginSpan(c, line)
 		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
 		c.Response().Before(func() {
 			if s.draining.Load() { // the sender's next request is for another process
@@ -69,8 +71,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		status := c.Response().Status
+		line.endSpan(span, status)
 		if line.delivery {
 			s.metrics.answered(line, status, time.Since(started))
+		}
+		if s.cfg.LogProblemsOnly && status < http.StatusBadRequest && line.cause == "" {
+			return nil
 		}
 		entry := s.log.Check(level(status), telemetry.RequestMessage)
 		if leftOut, ok := s.quiet.allow(status, line.cause, started); ok && entry != nil {
@@ -144,7 +150,7 @@ func (a *access) appendFields(fields []zap.Field, c echo.Context, status int, to
 		zap.Int("bytes", a.bytes),
 	)
 	for _, f := range []struct{ key, value string }{
-		{"source", a.source}, {"result", a.result}, {"cause", a.cause}, {"event", a.event},
+		{"trace_id", a.traceID}, {"source", a.source}, {"result", a.result}, {"cause", a.cause}, {"event", a.event},
 	} {
 		if f.value != "" {
 			fields = append(fields, zap.String(f.key, f.value))

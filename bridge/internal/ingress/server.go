@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
@@ -61,6 +62,8 @@ type Deps struct {
 	Quarantine Quarantine
 	Refused    Refused
 	Alarms     bridge.Alarmer
+	// Tracer begins the spans of deliveries; nil: none.
+	Tracer trace.Tracer
 }
 
 // Route is one source and the rules of its URL.

@@ -38,7 +38,8 @@ type Leader struct {
 	poller  *poller.Poller
 	states  atomic.Pointer[view.View] // nil until Run
 	metrics *leaderMetrics
-	current atomic.Pointer[leadership] // nil: this process does not lead
+	counted atomic.Pointer[map[string]adminapi.SourceStatus] // nil: nothing is counted
+	current atomic.Pointer[leadership]                       // nil: this process does not lead
 
 	mu      sync.Mutex
 	changed map[string]chan struct{} // by source
@@ -161,6 +162,7 @@ func (l *Leader) lead(ctx context.Context, v *view.View) error {
 	l.log.Info("this process leads the predictions")
 	err := t.run(ctx)
 	l.current.Store(nil)
+	l.counted.Store(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := l.lease.release(ctx); err != nil {

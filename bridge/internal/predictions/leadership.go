@@ -27,6 +27,8 @@ const (
 	warmFor = 1000
 	// tellEvery spaces the looks at what cannot be polled.
 	tellEvery = time.Minute
+	// countEvery spaces the counts of open predictions, for the metrics.
+	countEvery = 5 * time.Second
 )
 
 // leadership is the state of this process while it leads. A later leadership begins with
@@ -60,6 +62,7 @@ func (t *leadership) run(ctx context.Context) error {
 	group.Go(func() error { return t.watchView(ctx) })
 	group.Go(func() error { t.close(ctx); return nil })
 	group.Go(func() error { return t.keepOpen(ctx) })
+	group.Go(func() error { t.count(ctx); return nil })
 	group.Go(func() error {
 		for backoff.Sleep(ctx, tellEvery) {
 			t.tellUnpolled(ctx)
@@ -124,6 +127,19 @@ func (t *leadership) tellUnpolled(ctx context.Context) {
 		return
 	}
 	t.poller.TellUnpolled(sources)
+}
+
+// count counts open predictions from time to time until ctx ends. What cannot be counted stays as
+// it was: the view says what is wrong.
+func (t *leadership) count(ctx context.Context) {
+	for {
+		if all, err := Sources(ctx, t.view, nil, time.Now()); err == nil {
+			t.counted.Store(&all)
+		}
+		if !backoff.Sleep(ctx, countEvery) {
+			return
+		}
+	}
 }
 
 // lookEvery bounds the wait for an announcement that makes a known prediction due sooner.

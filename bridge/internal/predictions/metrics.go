@@ -1,9 +1,7 @@
 package predictions
 
 import (
-	"context"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,9 +15,6 @@ type leaderMetrics struct {
 
 	open, overdue, leads *prometheus.Desc
 }
-
-// countTime bounds counting predictions for one answer.
-const countTime = 2 * time.Second
 
 func newLeaderMetrics(l *Leader) *leaderMetrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
@@ -49,26 +44,23 @@ func (m *leaderMetrics) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements [prometheus.Collector].
+// Collect implements [prometheus.Collector]. It shows what was counted last.
 func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
-	t := m.leader.current.Load()
-	if t == nil {
+	if m.leader.current.Load() == nil {
 		out <- prometheus.MustNewConstMetric(m.leads, prometheus.GaugeValue, 0)
 		return
 	}
 	out <- prometheus.MustNewConstMetric(m.leads, prometheus.GaugeValue, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), countTime)
-	defer cancel()
-	all, err := Sources(ctx, t.view, nil, time.Now())
-	if err != nil {
-		return // the view says what is wrong
+	all := m.leader.counted.Load()
+	if all == nil {
+		return
 	}
 	type counts struct{ open, overdue int }
 	sum := map[string]counts{}
 	for name := range m.leader.cfg.Sources {
 		sum[name] = counts{}
 	}
-	for name, c := range all {
+	for name, c := range *all {
 		s := sum[m.source(name)]
 		sum[m.source(name)] = counts{s.open + c.Open, s.overdue + c.Overdue}
 	}

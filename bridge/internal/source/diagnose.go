@@ -24,21 +24,31 @@ const (
 	CauseSecretPrefix      Cause = "secret_prefix"      // made with the secret plus or minus a prefix or quotes
 	CauseSecretEncoded     Cause = "secret_encoded"     // made with the secret, decoded from base64 or hex
 	CauseRetiredSecret     Cause = "retired_secret"     // made with a secret that is no longer accepted
-	CauseBodyChanged       Cause = "body_changed"       // white space or a byte order mark was added to the body or removed from it
+	CauseBodyChanged       Cause = "body_changed"       // white space or a byte order mark was added to the body or removed from it, or its JSON was written anew
 	CauseWrongSignature    Cause = "wrong_signature"    // nothing of the above
 )
 
 // maxHashed bounds the bytes that one diagnosis hashes, since anybody can cause one.
 const maxHashed = 8 << 20
 
+// maxHashedAlone bounds the bytes that one diagnosis hashes that an operator asks for.
+const maxHashedAlone = 8 << 30
+
 // Diagnose says why d is not authentic, for the operator and never for the sender. The
 // cause is one token; the detail says what to do and holds neither a secret nor a
 // signature. Call it for a delivery that [Source.Accept] has refused. It takes a few
 // hundredths of a second at most and accepts nothing.
-func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
+func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) { return s.diagnose(d, maxHashed) }
+
+// DiagnoseFully is [Source.Diagnose] that takes as long as it needs, for large bodies.
+func (s *Source) DiagnoseFully(d Delivery) (cause Cause, detail string) {
+	return s.diagnose(d, maxHashedAlone)
+}
+
+func (s *Source) diagnose(d Delivery, room int) (cause Cause, detail string) {
 	names := s.kind.ProofHeaders()
 	if !s.HasSecret() {
-		return CauseNoSecret, fmt.Sprintf("no secret is configured: set sources.%s.secrets", s.name)
+		return CauseNoSecret, fmt.Sprintf("no secret is configured: set %s", s.place)
 	}
 	if len(names) == 0 {
 		return CauseWrongSignature, "the delivery does not prove who sent it"
@@ -51,7 +61,7 @@ func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
 	case len(values) > 1:
 		return CauseSeveralSignatures, fmt.Sprintf("the header %s came more than once: something on its way adds one", name)
 	}
-	t := &trial{kind: s.kind, proof: d.Proof, name: name, room: maxHashed}
+	t := &trial{kind: s.kind, proof: d.Proof, name: name, room: room}
 	model := len(s.kind.Sign(nil, s.secrets[0]).Get(name))
 	if cause, detail := s.match(t, d.Body, model); cause != "" {
 		return cause, detail
@@ -59,8 +69,7 @@ func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
 	return s.shape(name, values[0], model)
 }
 
-// trial tries combinations of signatures, secrets and bodies until it has hashed maxHashed
-// bytes.
+// trial tries combinations of signatures, secrets and bodies until it has hashed room bytes.
 type trial struct {
 	kind  Kind
 	proof bridge.Header
@@ -106,11 +115,10 @@ func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
 			return CauseBodyChanged, "the signature is that of the same body " + change.name + ": something on its way changes the body; it must pass it on byte for byte"
 		}
 	}
-	return "", ""
+	return s.matchWriting(t, bare, body)
 }
 
-// bodyChanges undo what proxies do to bodies. A body whose JSON was re-encoded has the
-// cause [CauseWrongSignature].
+// bodyChanges undo what proxies do to bodies.
 var bodyChanges = []struct {
 	name string
 	undo func(body []byte) []byte
@@ -125,12 +133,12 @@ var bodyChanges = []struct {
 // matchSecret searches for a secret that differs a little from a configured one.
 func (s *Source) matchSecret(t *trial, signature string, body []byte) (Cause, string) {
 	if t.fits(signature, body, s.retired...) {
-		return CauseRetiredSecret, fmt.Sprintf("it was signed with a retired secret: give the sender the current one, or put the old one back into sources.%s.secrets", s.name)
+		return CauseRetiredSecret, fmt.Sprintf("it was signed with a retired secret: give the sender the current one, or put the old one back into %s", s.place)
 	}
 	for _, secret := range s.secrets {
 		for _, v := range variants(secret) {
 			if t.fits(signature, body, v.secrets...) {
-				return v.cause, fmt.Sprintf(v.detail, s.name)
+				return v.cause, fmt.Sprintf(v.detail, s.place)
 			}
 		}
 	}
@@ -173,11 +181,11 @@ func variants(secret []byte) []variant {
 		}
 	}
 	return []variant{
-		{CauseSecretSpace, "the secret in sources.%s.secrets has white space or a line break around it that the sender does not have: remove it", space},
-		{CauseSecretSpace, "the sender signs with the secret of sources.%s.secrets and white space or a line break behind it: remove it there", behind},
-		{CauseSecretPrefix, "the sender signs with the secret of sources.%s.secrets without the prefix or the quotes around it: remove them here", cut},
-		{CauseSecretPrefix, "the sender signs with the secret of sources.%s.secrets and a prefix or quotes around it: write the secret as the sender has it", added},
-		{CauseSecretEncoded, "the sender signs with what the secret of sources.%s.secrets is once it is decoded from base64 or hexadecimal: write it decoded", decoded(trimmed)},
+		{CauseSecretSpace, "the secret in %s has white space or a line break around it that the sender does not have: remove it", space},
+		{CauseSecretSpace, "the sender signs with the secret of %s and white space or a line break behind it: remove it there", behind},
+		{CauseSecretPrefix, "the sender signs with the secret of %s without the prefix or the quotes around it: remove them here", cut},
+		{CauseSecretPrefix, "the sender signs with the secret of %s and a prefix or quotes around it: write the secret as the sender has it", added},
+		{CauseSecretEncoded, "the sender signs with what the secret of %s is once it is decoded from base64 or hexadecimal: write it decoded", decoded(trimmed)},
 	}
 }
 
@@ -239,5 +247,5 @@ func (s *Source) shape(name, came string, size int) (Cause, string) {
 	if _, err := hex.DecodeString(bare); err != nil {
 		return CauseNotHex, fmt.Sprintf("%s has characters that are not hexadecimal", name)
 	}
-	return CauseWrongSignature, fmt.Sprintf("no secret of sources.%s.secrets made this signature: compare it with the sender's, letter by letter, and see whether something on the way writes the body anew, or somebody else posts to this URL", s.name)
+	return CauseWrongSignature, fmt.Sprintf("no secret of %s made this signature: compare it with the sender's, letter by letter, and see whether something on the way writes the body anew, or somebody else posts to this URL", s.place)
 }

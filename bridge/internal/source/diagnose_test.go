@@ -76,7 +76,7 @@ func TestDiagnose(t *testing.T) {
 		{"line break added", plain, signedBy(plain, text, text+"\n"), CauseBodyChanged, "white space"},
 		{"line break cut", plain, signedBy(plain, text+"\n", text), CauseBodyChanged, "line break at its end"},
 		{"Windows line breaks", plain, signedBy(plain, "{\n}", "{\r\n}"), CauseBodyChanged, "Windows"},
-		{"written anew", plain, signedBy(plain, `{"a": 1}`, `{"a":1}`), CauseWrongSignature, "writes the body anew"},
+		{"written anew", plain, signedBy(plain, `{"a":  1}`, `{"a":1}`), CauseWrongSignature, "writes the body anew"},
 		{"another secret", plain, other, CauseWrongSignature, "letter by letter"},
 		{"another body", plain, signedBy(plain, text, strings.Replace(text, "failed", "faile", 1)), CauseWrongSignature, "letter by letter"},
 		{"not JSON", plain, signedBy(plain, "a", "b"), CauseWrongSignature, "letter by letter"},

@@ -33,6 +33,9 @@ func (get3w) EventType(status string) string { return "com.get3w.prediction." + 
 // of 30 s each, the last attempt ends 220 s after the first began.
 func (get3w) RetrySpan() time.Duration { return 220 * time.Second }
 
+// Forgives: the last attempt comes after 60 s, if the documented times are not gaps.
+func (get3w) Forgives() time.Duration { return time.Minute }
+
 // OutputLife: the provider documents 7 days after the creation of an output.
 func (get3w) OutputLife() time.Duration { return 7 * 24 * time.Hour }
 

@@ -34,6 +34,9 @@ type Kind interface {
 	// of its last one.
 	RetrySpan() time.Duration
 
+	// Forgives is the longest outage that loses no delivery: when the sender's last attempt
+	// begins at the earliest, after the start of the first one.
+	Forgives() time.Duration
 	// OutputHosts are the hosts from which the provider serves outputs.
 	OutputHosts() []string
 

@@ -5,6 +5,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,6 +88,8 @@ type Config struct {
 	Secrets [][]byte
 	// Retired are former secrets. They prove nothing; [Source.Diagnose] knows them.
 	Retired [][]byte
+	// Place is where the secrets are configured, for texts. Default sources.<Name>.secrets.
+	Place string
 	// MaxAge is how long after its completion a terminal delivery is accepted; zero is no
 	// limit. A signature without a time never expires, so an older delivery may be a
 	// replayed capture. MaxAge plus the sender's retry span must fit into the event store's
@@ -98,6 +101,7 @@ type Config struct {
 // for concurrent use.
 type Source struct {
 	name    string
+	place   string
 	kind    Kind
 	secrets [][]byte
 	retired [][]byte
@@ -119,6 +123,7 @@ func New(cfg Config) (*Source, error) {
 	}
 	s := &Source{
 		name:    cfg.Name,
+		place:   cmp.Or(cfg.Place, "sources."+cfg.Name+".secrets"),
 		kind:    kind,
 		secrets: notEmpty(cfg.Secrets),
 		retired: notEmpty(cfg.Retired),

@@ -194,6 +194,7 @@ func (j *judge) view() {
 var told = []string{
 	bridge.AlarmJournalFailed, bridge.AlarmJournalBehind, bridge.AlarmSetAside, bridge.AlarmConsumerFailing, bridge.AlarmConsumerUnread, bridge.AlarmConsumerOrphaned,
 	bridge.AlarmArchiveExpires, bridge.AlarmDeadLetters, bridge.AlarmViewFailed, bridge.AlarmViewBehind, bridge.AlarmTargetDown,
+	bridge.AlarmQuarantined,
 }
 
 func (j *judge) alarms() {

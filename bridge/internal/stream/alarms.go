@@ -72,18 +72,24 @@ func (a *Alarms) Collectors() []prometheus.Collector {
 }
 
 // Raise counts the alarm. Unless one of the same kind and subject was raised within the last 10
-// minutes, it also logs the alarm and hands it to [Alarms.Run]. It never blocks.
+// minutes, it also logs the alarm and hands it to [Alarms.Run]. A cleared alarm is always logged and
+// handed on, and not counted. It never blocks.
 func (a *Alarms) Raise(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()
 	}
 	alarm.Text = printable.Sentences(alarm.Text) // one line, also for an error of several lines
-	kind, isNew := a.remember(alarm)
-	a.total.WithLabelValues(kind).Inc()
-	if !isNew {
-		return
+	kind, level := alarm.Kind, zap.InfoLevel
+	if !alarm.Cleared {
+		var isNew bool
+		kind, isNew = a.remember(alarm)
+		a.total.WithLabelValues(kind).Inc()
+		if !isNew {
+			return
+		}
+		level = zap.ErrorLevel
 	}
-	a.log.Error(alarm.Text, zap.String("alarm", alarm.Kind), zap.String("subject", alarm.Subject), zap.Any("details", alarm.Details))
+	a.log.Log(level, alarm.Text, zap.String("alarm", alarm.Kind), zap.String("subject", alarm.Subject), zap.Bool("cleared", alarm.Cleared), zap.Any("details", alarm.Details))
 	text, err := json.Marshal(alarm)
 	if err != nil || len(text) > maxAlarmBytes {
 		alarm.Details = nil // not JSON, but logged above

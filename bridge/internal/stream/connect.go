@@ -38,6 +38,20 @@ type ExternalConfig struct {
 
 // CheckExternal returns an error if a configured file cannot be used. It does not connect.
 func CheckExternal(cfg ExternalConfig) error {
+	if err := CheckFiles(cfg); err != nil {
+		return err
+	}
+	if cfg.Creds != "" {
+		if _, err := os.ReadFile(cfg.Creds); err != nil {
+			return fmt.Errorf("reading the credentials: %w", err)
+		}
+	}
+	return nil
+}
+
+// CheckFiles returns the error of a file without which [OpenExternal] would fail. It does not look
+// for credentials, which may come later.
+func CheckFiles(cfg ExternalConfig) error {
 	options, err := cfg.files()
 	if err != nil {
 		return err
@@ -46,11 +60,6 @@ func CheckExternal(cfg ExternalConfig) error {
 	for _, option := range options {
 		if err := option(&into); err != nil {
 			return fmt.Errorf("reading the files of nats.tls: %w", err)
-		}
-	}
-	if cfg.Creds != "" {
-		if _, err := os.ReadFile(cfg.Creds); err != nil {
-			return fmt.Errorf("reading the credentials: %w", err)
 		}
 	}
 	return nil
@@ -77,11 +86,20 @@ func (cfg ExternalConfig) files() ([]nats.Option, error) {
 // Connect returns a connection to an external NATS. Unreachable servers are no error: the
 // connection retries for ever, and publishes fail at once meanwhile.
 func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, error) {
+	return cfg.connect(append(connOptions(name, log), nats.RetryOnFailedConnect(true)))
+}
+
+// connectOnce is [Connect] that fails when no server is reached, with options of its own.
+func connectOnce(cfg ExternalConfig, name string, opts ...nats.Option) (*nats.Conn, error) {
+	return cfg.connect(append(connOptions(name, zap.NewNop()), opts...))
+}
+
+func (cfg ExternalConfig) connect(opts []nats.Option) (*nats.Conn, error) {
 	files, err := cfg.files()
 	if err != nil {
 		return nil, err
 	}
-	opts := slices.Concat(connOptions(name, log), files, []nats.Option{nats.RetryOnFailedConnect(true)})
+	opts = slices.Concat(opts, files)
 	switch {
 	case cfg.Creds != "":
 		opts = append(opts, nats.UserCredentials(cfg.Creds))

@@ -151,6 +151,7 @@ func (f *Forwarder) settle(b *block, i int, receipt bridge.Receipt) {
 	r := &b.records[i]
 	b.settled[i] = true
 	f.forwarded.Add(1)
+	f.trace(b, r, receipt)
 	if receipt.Result == bridge.Stored {
 		f.advance(b, r.Stream, receipt.Sequence)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -30,6 +31,8 @@ type ForwarderConfig struct {
 	// Erased, unless nil, knows which records are of erased predictions. They are not
 	// forwarded.
 	Erased Erased
+	// Tracer begins the spans of what is forwarded; nil: none.
+	Tracer trace.Tracer
 }
 
 // Erased knows what is erased for good. It is safe for concurrent use.

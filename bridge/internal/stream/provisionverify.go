@@ -5,11 +5,52 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/internal/streams"
 )
+
+// Inspected is a stream beside what it should be.
+type Inspected struct {
+	Name string
+	// Info is nil when the stream does not exist.
+	Info *jetstream.StreamInfo
+	// At is when the answer came, and Took how long it took.
+	At   time.Time
+	Took time.Duration
+	// Differences are the settings that [Provision] would change.
+	Differences []string
+	// Unfit wraps [ErrUnfit] when the stream cannot keep its promises as it is.
+	Unfit error
+}
+
+// Inspect looks at every stream and changes nothing. The error is about NATS as a whole.
+func Inspect(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]Inspected, error) {
+	var out []Inspected
+	for _, want := range streamsOf(cfg, js) {
+		asked := time.Now()
+		stream, err := js.Stream(ctx, want.Name)
+		one := Inspected{Name: want.Name, At: time.Now()}
+		one.Took = one.At.Sub(asked)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			if want.Name == cfg.Names.EventsStream() {
+				one.Unfit = fmt.Errorf("%w: it does not exist: make it with hookspan provision", ErrUnfit)
+			}
+		case err != nil:
+			return nil, fmt.Errorf("looking at stream %s: %w", want.Name, err)
+		default:
+			one.Info = stream.CachedInfo()
+			have := one.Info.Config
+			one.Unfit = errors.Join(checkUnchangeable(have, want), checkKeeps(have, want))
+			_, one.Differences = merge(have, withFormat(want))
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
 
 // Verify returns the changes that [Provision] would make, and changes nothing: another program
 // provisions the streams. The error wraps [ErrUnfit] when the stream of events is missing, or
@@ -17,24 +58,16 @@ import (
 func Verify(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]Change, error) {
 	var changes []Change
 	var unfit error
-	for _, want := range streamsOf(cfg, js) {
-		stream, err := js.Stream(ctx, want.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			changes = append(changes, Change{Stream: want.Name, Created: true})
-			if want.Name == cfg.Names.EventsStream() {
-				unfit = errors.Join(unfit, fmt.Errorf("stream %s: %w: it does not exist: make it with hookspan provision", want.Name, ErrUnfit))
-			}
-			continue
+	inspected, err := Inspect(ctx, js, cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range inspected {
+		if one.Info == nil || len(one.Differences) > 0 {
+			changes = append(changes, Change{Stream: one.Name, Created: one.Info == nil, Differences: one.Differences})
 		}
-		if err != nil {
-			return nil, fmt.Errorf("looking at stream %s: %w", want.Name, err)
-		}
-		have := stream.CachedInfo().Config
-		if err := errors.Join(checkUnchangeable(have, want), checkKeeps(have, want)); err != nil {
-			unfit = errors.Join(unfit, fmt.Errorf("stream %s: %w", want.Name, err))
-		}
-		if _, differences := merge(have, withFormat(want)); len(differences) > 0 {
-			changes = append(changes, Change{Stream: want.Name, Differences: differences})
+		if one.Unfit != nil {
+			unfit = errors.Join(unfit, fmt.Errorf("stream %s: %w", one.Name, one.Unfit))
 		}
 	}
 	return changes, unfit

@@ -4,7 +4,9 @@ package telemetry
 import (
 	"fmt"
 	"io"
+	"os"
 
+	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -20,7 +22,8 @@ const (
 type LogConfig struct {
 	// Level is debug, info, warn or error, default info.
 	Level string
-	// Format is [FormatJSON], which is the default, or [FormatConsole].
+	// Format is [FormatJSON] or [FormatConsole]. Default FormatConsole where the log is written
+	// to a terminal, FormatJSON elsewhere.
 	Format string
 }
 
@@ -38,15 +41,22 @@ func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logg
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	enc.EncodeDuration = zapcore.StringDurationEncoder
+	format := cfg.Format
+	if format == "" {
+		format = FormatJSON
+		if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+			format = FormatConsole
+		}
+	}
 	var encoder zapcore.Encoder
-	switch cfg.Format {
-	case "", FormatJSON:
+	switch format {
+	case FormatJSON:
 		encoder = escapingEncoder{Encoder: zapcore.NewJSONEncoder(enc)}
 	case FormatConsole:
 		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05")
 		encoder = escapingEncoder{Encoder: zapcore.NewConsoleEncoder(enc), plainMessage: true}
 	default:
-		return nil, fmt.Errorf("log format: %q is not known: use %s or %s", cfg.Format, FormatJSON, FormatConsole)
+		return nil, fmt.Errorf("log format: %q is not known: use %s or %s", format, FormatJSON, FormatConsole)
 	}
 	out := &lines{to: w}
 	log := zap.New(zapcore.NewCore(encoder, out, level), zap.Hooks(out.written))

@@ -65,15 +65,6 @@ func (v *View) Figures(ctx context.Context, now time.Time) (Figures, error) {
 	if err != nil {
 		return out, err
 	}
-	n, err := v.remembered(expiring, func() (n counts, err error) {
-		return n, v.read(ctx, func(c *conn) error {
-			return c.query(countExpiring, func(s *sqlite3.Stmt) error { n.open, n.oldest = s.ColumnInt(0), timeOf(s, 1); return nil }, now)
-		})
-	})
-	out.Unarchived, out.NextDeleted = n.open, n.oldest
+	out.Unarchived, out.NextDeleted, err = v.expiring(ctx, now)
 	return out, err
 }
-
-// expiring is where the count of outputs that are not archived is remembered; no source has the
-// name.
-const expiring = ""

@@ -45,6 +45,8 @@ const (
 
 	predictionOfEvent = `SELECT source, id FROM predictions WHERE num = (SELECT prediction FROM events WHERE seq = ?)`
 	countExpiring     = `SELECT count(*), min(expires) FROM predictions WHERE expires > ?`
+	countExpired      = `SELECT count(*) FROM predictions WHERE expires <= ?`
+	oldestKept        = `SELECT stored FROM kept WHERE stream = ? ORDER BY seq LIMIT 1`
 )
 
 // The list of events.

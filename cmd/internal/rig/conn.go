@@ -3,7 +3,6 @@ package rig
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,35 +10,12 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // AnswerTimeout is how long the provider waits for an answer.
-const AnswerTimeout = 30 * time.Second
-
-// How an attempt ended that got no answer.
-var (
-	ErrNoConnection = errors.New("no connection")
-	ErrNoAnswer     = errors.New("no answer")
-	ErrLost         = errors.New("connection lost")
-)
-
-// Answer is what a webhook was answered.
-type Answer struct {
-	Status int
-	Body   []byte
-}
-
-// Result is the result and the event id that a 200 names.
-func (a Answer) Result() (result, id string, err error) {
-	var said struct {
-		Result string `json:"result"`
-		ID     string `json:"id"`
-	}
-	if err := json.Unmarshal(a.Body, &said); err != nil {
-		return "", "", fmt.Errorf("reading the answer %d %.100q: %w", a.Status, a.Body, err)
-	}
-	return said.Result, said.ID, nil
-}
+const AnswerTimeout = sending.Timeout
 
 // Conn is one connection that is kept alive, as a sender keeps it. It costs less than an
 // HTTP client, since it shares the processors with the bridge. It is for one goroutine.
@@ -65,10 +41,10 @@ const maxAnswer = 16 << 10
 // Post sends one request and returns its answer; the error wraps one of the three ways in
 // which there is none. A connection that was closed while it lay idle is no attempt: the
 // request goes over a new one.
-func (c *Conn) Post(ctx context.Context, request []byte) (Answer, error) {
+func (c *Conn) Post(ctx context.Context, request []byte) (sending.Answer, error) {
 	reused := c.conn != nil
 	a, err := c.try(ctx, request)
-	if reused && errors.Is(err, ErrLost) {
+	if reused && errors.Is(err, sending.ErrLost) {
 		a, err = c.try(ctx, request)
 	}
 	return a, err
@@ -78,7 +54,7 @@ func (c *Conn) dial(ctx context.Context) error {
 	dialer := net.Dialer{Timeout: c.Timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", c.Addr)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoConnection, err)
+		return fmt.Errorf("%w: %w", sending.ErrNoConnection, err)
 	}
 	c.conn, c.in = conn, bufio.NewReader(conn)
 	return nil
@@ -96,7 +72,7 @@ func (c *Conn) Close() {
 	}
 }
 
-func (c *Conn) try(ctx context.Context, request []byte) (a Answer, err error) {
+func (c *Conn) try(ctx context.Context, request []byte) (a sending.Answer, err error) {
 	if c.conn == nil {
 		if err := c.dial(ctx); err != nil {
 			return a, err
@@ -126,15 +102,15 @@ func (c *Conn) try(ctx context.Context, request []byte) (a Answer, err error) {
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return a, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		return a, fmt.Errorf("%w: %w", sending.ErrNoAnswer, err)
 	case err != nil:
-		return a, fmt.Errorf("%w: %w", ErrLost, err)
+		return a, fmt.Errorf("%w: %w", sending.ErrLost, err)
 	}
 	return a, nil
 }
 
 // read reads one answer, and whether it is the last one on this connection.
-func (c *Conn) read() (a Answer, last bool, err error) {
+func (c *Conn) read() (a sending.Answer, last bool, err error) {
 	response, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return a, false, err

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/hookspan/hookspan/internal/sending"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -162,7 +163,7 @@ func TestConn(t *testing.T) {
 	r := testRig(t)
 	var status int
 	c := answering(t, r, func(w http.ResponseWriter, request *http.Request) {
-		var sent Webhook
+		var sent sending.Webhook
 		if json.NewDecoder(request.Body).Decode(&sent) != nil || request.Header.Get(signing.Header) == "" {
 			status = http.StatusUnauthorized
 		}
@@ -172,7 +173,7 @@ func TestConn(t *testing.T) {
 		w.WriteHeader(status)
 		_, _ = fmt.Fprintf(w, `{"result":"stored","id":"%s/completed/1"}`, sent.ID)
 	})
-	body := NewWebhook("pred_1", "get3w/flux-dev", "completed", time.Now()).Body()
+	body := sending.NewWebhook("pred_1", "get3w/flux-dev", "completed", time.Now()).Body()
 	for _, status = range []int{http.StatusOK, http.StatusGone, http.StatusOK, http.StatusServiceUnavailable} {
 		a, err := c.Post(t.Context(), Request(body, Sign(body)))
 		require.NoError(t, err)
@@ -192,11 +193,11 @@ func TestConnSaysWhyThereIsNoAnswer(t *testing.T) {
 	r := testRig(t)
 	none := &Conn{Addr: fmt.Sprintf("127.0.0.1:%d", FreePort()), Timeout: time.Minute}
 	_, err := none.Post(t.Context(), Request(nil, ""))
-	require.ErrorIs(t, err, ErrNoConnection)
+	require.ErrorIs(t, err, sending.ErrNoConnection)
 
 	lost := answering(t, r, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	_, err = lost.Post(t.Context(), Request(nil, ""))
-	require.ErrorIs(t, err, ErrLost)
+	require.ErrorIs(t, err, sending.ErrLost)
 
 	var fallSilent atomic.Bool
 	silent := answering(t, r, func(_ http.ResponseWriter, request *http.Request) {
@@ -209,7 +210,7 @@ func TestConnSaysWhyThereIsNoAnswer(t *testing.T) {
 	fallSilent.Store(true)
 	silent.Timeout = time.Millisecond // for the answer alone: the connection is there
 	_, err = silent.Post(t.Context(), Request(nil, ""))
-	require.ErrorIs(t, err, ErrNoAnswer)
+	require.ErrorIs(t, err, sending.ErrNoAnswer)
 }
 
 func TestPoolHasSignedRequestsOfItsOwn(t *testing.T) {
@@ -217,7 +218,7 @@ func TestPoolHasSignedRequestsOfItsOwn(t *testing.T) {
 	ids := map[string]bool{}
 	base := r.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"result":"stored"}`) }))
 	b := &Receiver{rig: r, Webhooks: strings.TrimPrefix(base, "http://")}
-	p := r.NewPool(100, NewWebhook(AnyID, "get3w/flux-dev", "failed", time.Now()))
+	p := r.NewPool(100, sending.NewWebhook(AnyID, "get3w/flux-dev", "failed", time.Now()))
 	for range 2 {
 		for i := range p.Count {
 			require.Equal(t, Request(p.Body(i), Sign(p.Body(i))), p.Request(i))

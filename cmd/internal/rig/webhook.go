@@ -2,14 +2,13 @@ package rig
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hookspan/hookspan/internal/sending"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -17,36 +16,7 @@ import (
 const (
 	SourceName = "get3w"                             // the one source of a rig's bridges
 	Secret     = "rig-secret-of-no-worth-0123456789" // what its webhooks are signed with
-
-	timeFormat = "2006-01-02T15:04:05.000Z"
 )
-
-// Webhook is a webhook as the provider documents it.
-type Webhook struct {
-	ID          string         `json:"id,omitempty"`
-	Model       string         `json:"model"`
-	Status      string         `json:"status"`
-	Input       map[string]any `json:"input,omitempty"`
-	Outputs     []string       `json:"outputs,omitempty"`
-	Error       string         `json:"error,omitempty"`
-	URLs        map[string]any `json:"urls,omitempty"`
-	Timings     map[string]int `json:"timings,omitempty"`
-	CreatedAt   string         `json:"created_at"`
-	CompletedAt string         `json:"completed_at,omitempty"`
-}
-
-// NewWebhook is a webhook of a prediction that ended at the given time.
-func NewWebhook(id, model, status string, completed time.Time) Webhook {
-	return Webhook{
-		ID: id, Model: model, Status: status, Timings: map[string]int{"inference": 2500},
-		URLs:        map[string]any{"get": "https://api.get3w.com/api/v3/predictions/" + id},
-		CreatedAt:   completed.Add(-3 * time.Second).UTC().Format(timeFormat),
-		CompletedAt: completed.UTC().Format(timeFormat),
-	}
-}
-
-// Body is the webhook in JSON.
-func (w Webhook) Body() []byte { return Must(json.Marshal(w)) }
 
 // Sign returns the right signature of a body.
 func Sign(body []byte) string { return signing.Sign(body, []byte(Secret)) }
@@ -81,7 +51,7 @@ type Pool struct {
 
 // NewPool makes count requests of a webhook whose id is [AnyID], each with an id of its
 // own, until the rig is closed.
-func (r *Rig) NewPool(count int, w Webhook) *Pool {
+func (r *Rig) NewPool(count int, w sending.Webhook) *Pool {
 	p := &Pool{body: w.Body(), serial: rand.Uint64()}
 	p.size = len(Request(p.body, Sign(p.body)))
 	p.slab = Must(unix.Mmap(-1, 0, count*p.size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE))

@@ -20,7 +20,7 @@ const (
 
 type metrics struct {
 	polls, lost *prometheus.CounterVec
-	paused      []prometheus.Collector
+	bySource    []prometheus.Collector
 }
 
 func newMetrics(r *Poller) *metrics {
@@ -34,7 +34,20 @@ func newMetrics(r *Poller) *metrics {
 			Help: "Predictions that were given up without an end, by cause.",
 		}, []string{"source", "cause"}),
 	}
+	gauge := func(source, name, help string, value func() float64) {
+		m.bySource = append(m.bySource, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"source": source},
+		}, value))
+	}
 	for name, a := range r.bySource {
+		gauge(name, "hookspan_source_last_webhook_timestamp_seconds", "When the last webhook of the source came that ended a prediction, as this process has seen it; 0: none yet.", func() float64 {
+			last, _ := a.silence.since()
+			return max(0, float64(last.UnixMilli())/1000)
+		})
+		gauge(name, "hookspan_source_polled_since_webhook", "Predictions whose end was found by polling since the last webhook of the source: many of them mean that its webhooks have stopped.", func() float64 {
+			_, polled := a.silence.since()
+			return float64(polled)
+		})
 		if a.source.Provider == nil {
 			continue
 		}
@@ -44,15 +57,13 @@ func newMetrics(r *Poller) *metrics {
 		for _, cause := range []bridge.DeadCause{bridge.DeadNotFound, bridge.DeadUnfinished} {
 			m.lost.WithLabelValues(name, string(cause))
 		}
-		m.paused = append(m.paused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "hookspan_predictions_paused_seconds",
-			Help:        "For how long the provider is not polled, because it refuses polls or every poll fails.",
-			ConstLabels: prometheus.Labels{"source": name},
-		}, func() float64 { return max(0, time.Until(a.throttle.pausedUntil()).Seconds()) }))
+		gauge(name, "hookspan_predictions_paused_seconds", "For how long the provider is not polled, because it refuses polls or every poll fails.", func() float64 {
+			return max(0, time.Until(a.throttle.pausedUntil()).Seconds())
+		})
 	}
 	return m
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return append([]prometheus.Collector{m.polls, m.lost}, m.paused...)
+	return append([]prometheus.Collector{m.polls, m.lost}, m.bySource...)
 }

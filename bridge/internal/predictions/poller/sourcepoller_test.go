@@ -155,7 +155,7 @@ func TestPausesTheSourceThatIsLimited(t *testing.T) {
 		require.Len(t, polled.all(), 1)
 		require.Greater(t, len(others.all()), 10)
 		require.InDelta(t, 1, time.Until(r.Status(time.Now())["get3w"].PausedUntil).Seconds(), 0.1)
-		require.Equal(t, 2*(6+2+1), countMetrics(t, r.Collectors()))
+		require.Equal(t, 2*(6+2+1+2), countMetrics(t, r.Collectors()))
 		pass(2 * time.Second)
 		require.Len(t, polled.all(), 2)
 		require.NoError(t, stop())

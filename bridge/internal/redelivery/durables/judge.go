@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
@@ -19,10 +20,9 @@ const (
 	troubleAfter = 5 * time.Minute
 	// deadLettersStep is how many more dead letters raise the next alarm.
 	deadLettersStep = 10
-	// deadLettersPause is the least time between two alarms of dead letters of one consumer:
-	// longer than an alarm is fresh, or the second would be dropped. The next alarm includes
-	// the dead letters of the pause.
-	deadLettersPause = 11 * time.Minute
+	// deadLettersPause is the least time between two alarms of dead letters of one consumer. The
+	// next alarm includes the dead letters of the pause.
+	deadLettersPause = time.Hour
 )
 
 // judge raises the alarms that the states call for.
@@ -30,19 +30,19 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 	looks, unread := map[string]int{}, map[string]time.Time{}
 	now := w.now()
 	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= deadLettersPause })
-	w.orphans.look(states, now, w.cfg.Alarms)
+	holding := w.orphans.look(states, now)
 	for _, s := range states {
 		w.deadLetters(s, now)
 		if s.Exhausted > 0 {
 			looks[s.Name] = w.looks[s.Name] + 1
 			if looks[s.Name] >= exhaustedLooks {
-				w.raiseExhausted(s)
+				holding = append(holding, exhausted(s))
 			}
 		}
 		switch s.State {
 		case consumerstate.Failing:
 			if now.Sub(s.Since) >= troubleAfter {
-				w.raiseFailing(s)
+				holding = append(holding, failing(s))
 			}
 		case consumerstate.Unread:
 			since, ok := w.unread[s.Name]
@@ -51,22 +51,26 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 			}
 			unread[s.Name] = since
 			if now.Sub(since) >= troubleAfter {
-				w.raiseUnread(s, since)
+				holding = append(holding, notRead(s, since))
 			}
 		default: // no alarm, or another component raises it
 		}
 	}
 	w.looks, w.unread = looks, unread
+	w.lasting.Look(now, holding)
 }
 
 // deadLetters raises an alarm for the first dead letter of a consumer, and for every further
 // ten. The remembered number falls with the dead letters, so that after all are redriven or
-// dropped the next one counts as first.
+// dropped, which clears the alarm, the next one counts as first.
 func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
 	told := w.cfg.Record.DeadLettersTold(s.Name)
 	if s.Dead < told {
 		w.cfg.Record.TellDeadLetters(s.Name, s.Dead)
 		told = s.Dead
+		if told == 0 {
+			w.cfg.Alarms.Raise(bridge.Alarm{Kind: bridge.AlarmDeadLetters, Subject: s.Name, Text: fmt.Sprintf("consumer %s has no dead letters any more", s.Name), Cleared: true})
+		}
 	}
 	_, fresh := w.raised[s.Name]
 	if fresh || s.Dead == told || told > 0 && s.Dead < told+deadLettersStep {
@@ -82,31 +86,31 @@ func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
 	})
 }
 
-func (w *Watch) raiseExhausted(s adminapi.ConsumerState) {
-	w.cfg.Alarms.Raise(bridge.Alarm{
+func exhausted(s adminapi.ConsumerState) lasting.Condition {
+	return lasting.Condition{Over: fmt.Sprintf("consumer %s has no events any more that are not delivered and have no dead letter", s.Name), Alarm: bridge.Alarm{
 		Kind: bridge.AlarmExhausted, Subject: s.Name,
 		Text: fmt.Sprintf("consumer %s has at least %d events that were delivered as often as they may be, and no dead letter says which: "+
 			"the server's advisories of them were lost: give it the events of that time again with hookspan events replay, or set it back with hookspan consumers seek", s.Name, s.Exhausted),
 		Details: map[string]any{"consumer": s.Name, "events": s.Exhausted, "delivered": s.Delivered},
-	})
+	}}
 }
 
-func (w *Watch) raiseFailing(s adminapi.ConsumerState) {
-	w.cfg.Alarms.Raise(bridge.Alarm{
+func failing(s adminapi.ConsumerState) lasting.Condition {
+	return lasting.Condition{Over: fmt.Sprintf("consumer %s does not fail any more", s.Name), Alarm: bridge.Alarm{
 		Kind: bridge.AlarmConsumerFailing, Subject: s.Name,
 		Text: fmt.Sprintf("consumer %s has been failing since %s, %d attempts in a row: repair what its last error names; its events come again until then (%s)",
 			s.Name, s.Since.UTC().Format(time.RFC3339), s.Failures, s.Reason),
 		Details: waiting(s, map[string]any{"since": s.Since, "failures": s.Failures}),
-	})
+	}}
 }
 
-func (w *Watch) raiseUnread(s adminapi.ConsumerState, since time.Time) {
-	w.cfg.Alarms.Raise(bridge.Alarm{
+func notRead(s adminapi.ConsumerState, since time.Time) lasting.Condition {
+	return lasting.Condition{Over: fmt.Sprintf("the events of consumer %s are asked for again, or none waits", s.Name), Alarm: bridge.Alarm{
 		Kind: bridge.AlarmConsumerUnread, Subject: s.Name,
 		Text: fmt.Sprintf("nobody has asked for the events of consumer %s since %s at least, and %d wait: start the program that reads it, "+
 			"or remove what nobody needs with hookspan consumers remove %s", s.Name, since.UTC().Format(time.RFC3339), s.Pending+uint64(s.Unsettled), s.Name),
 		Details: waiting(s, map[string]any{"since": since}),
-	})
+	}}
 }
 
 func waiting(s adminapi.ConsumerState, details map[string]any) map[string]any {

@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // orphans holds since when each orphaned consumer is unread, by name.
 type orphans map[string]time.Time
 
-// look raises an alarm for each orphaned consumer that was unread for a while. During a
-// deployment another bridge, with another configuration, may read it.
-func (o *orphans) look(states []adminapi.ConsumerState, now time.Time, alarms bridge.Alarmer) {
+// look returns the orphaned consumers that were unread for a while. During a deployment another
+// bridge, with another configuration, may read them.
+func (o *orphans) look(states []adminapi.ConsumerState, now time.Time) (found []lasting.Condition) {
 	next := orphans{}
 	for _, s := range states {
 		if !s.Orphaned || s.Waiting > 0 || s.Outstanding() > 0 && !s.Unread {
@@ -25,13 +26,14 @@ func (o *orphans) look(states []adminapi.ConsumerState, now time.Time, alarms br
 		}
 		next[s.Name] = since
 		if now.Sub(since) >= troubleAfter {
-			alarms.Raise(bridge.Alarm{
+			found = append(found, lasting.Condition{Over: fmt.Sprintf("consumer %s is in the configuration again, is removed, or another bridge reads it", s.Name), Alarm: bridge.Alarm{
 				Kind: bridge.AlarmConsumerOrphaned, Subject: s.Name, Text: Orphan(s),
 				Details: map[string]any{"consumer": s.Name, "waiting": s.Outstanding()},
-			})
+			}})
 		}
 	}
 	*o = next
+	return found
 }
 
 // Orphan explains an orphaned consumer and the remedy.

@@ -3,6 +3,7 @@ package durables_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,12 +11,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
@@ -186,10 +189,9 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	r.storeDead("team", 1)
 	require.Equal(t, []string{"11"}, deadLetters(look()))
 
-	// A repeated alarm is dropped while the last is fresh, so the next one waits and reports
-	// all.
+	// One an hour: the next one waits and reports all.
 	r.storeDead("team", 30)
-	at.forward(10 * time.Minute)
+	at.forward(59 * time.Minute)
 	require.Empty(t, look())
 	at.forward(time.Minute)
 	require.Equal(t, []string{"41"}, deadLetters(look()))
@@ -202,6 +204,10 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	stream, err := r.JS.Stream(ctx, "HOOKSPAN_DEAD")
 	require.NoError(t, err)
 	require.NoError(t, stream.Purge(ctx))
+	over := look()
+	require.Len(t, over, 1)
+	require.True(t, over[0].Cleared)
+	require.Equal(t, bridge.AlarmDeadLetters, over[0].Kind)
 	require.Empty(t, look())
 	require.Zero(t, told(t, memory, "team"))
 	r.storeDead("team", 1)
@@ -238,8 +244,67 @@ hookspan_consumer_state{consumer="configured",state="missing"} 1
 hookspan_consumer_state{consumer="team",state="failing"} 1
 `)))
 
+	require.Empty(t, look(), "once an hour")
+	at.forward(time.Hour)
+	require.Len(t, look(), 1)
 	r.report("team", "a", consumerstate.Report{State: consumerstate.Well})
 	require.Empty(t, look())
+	at.forward(10 * time.Minute)
+	over := slices.DeleteFunc(look(), func(a bridge.Alarm) bool { return a.Kind != bridge.AlarmConsumerFailing })
+	require.Len(t, over, 1)
+	require.True(t, over[0].Cleared)
+	require.Equal(t, "team", over[0].Subject)
+}
+
+// oldest returns the metric of a consumer, -1 when it has none.
+func oldest(t *testing.T, w *durables.Watch, consumer string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(w.Collectors()...)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "hookspan_consumer_oldest_waiting_seconds" && m.GetLabel()[0].GetValue() == consumer {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+// The oldest event that waits is that which the consumer has not settled.
+func TestOldestWaiting(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	d := r.durable("team", time.Minute)
+	w, look := r.watch(nil, &clock{time.Now()})
+	age := func() float64 { look(); return oldest(t, w, "team") }
+	require.Zero(t, age())
+	r.publish(1, 2)
+	first := age()
+	require.Greater(t, first, 0.0)
+	for range 2 {
+		m, err := d.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(t, err)
+		require.Greater(t, age(), first, "it is with a worker")
+		require.NoError(t, m.DoubleAck(t.Context()))
+		first = 0
+	}
+	r.eventually(func() bool { return age() == 0 })
+}
+
+// What is not known is no zero, and is asked for again.
+func TestOldestWaitingIsNotKnown(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	w, _ := r.watch(nil, &clock{time.Now()})
+	waits := []adminapi.ConsumerState{{Name: "team", Pending: 1}}
+	w.MeasureOldest(t.Context(), waits)
+	require.Negative(t, oldest(t, w, "team"))
+	r.publish(1, 1)
+	w.MeasureOldest(t.Context(), waits)
+	require.Greater(t, oldest(t, w, "team"), 0.0)
 }
 
 // Events that wait unread for five minutes are an alarm.

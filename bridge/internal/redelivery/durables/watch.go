@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -40,8 +41,10 @@ type Watch struct {
 	unread  map[string]time.Time // since when nobody fetches
 	raised  map[string]time.Time // when its last alarm of dead letters was raised
 	orphans orphans
+	lasting *lasting.Alarms
+	waits   map[string]waitsSince
 
-	pending, unsettled, later, dead, paused, exhausted, state *prometheus.GaugeVec
+	pending, unsettled, later, oldestWaiting, dead, paused, exhausted, state *prometheus.GaugeVec
 }
 
 // NewWatch returns a watch that is not running yet.
@@ -56,14 +59,15 @@ func NewWatch(f *Durables, cfg WatchConfig) *Watch {
 	}
 	return &Watch{
 		durables: f, cfg: cfg, now: time.Now,
-		looks: map[string]int{}, unread: map[string]time.Time{}, raised: map[string]time.Time{},
-		pending:   gauge("pending_events", "Events that the consumer was not given yet."),
-		unsettled: gauge("unsettled_events", "Events that are with a worker, or wait with the durable for their next attempt."),
-		later:     gauge("later_events", "Events that wait for an attempt that is far away."),
-		dead:      gauge("dead_letters", "Dead letters of the consumer."),
-		paused:    gauge("paused", "1 while the consumer is paused."),
-		exhausted: gauge("exhausted_events", "Events that the server delivers no more and that have no dead letter, at least."),
-		state:     gauge("state", "1 for the state that the consumer is in.", "state"),
+		looks: map[string]int{}, unread: map[string]time.Time{}, raised: map[string]time.Time{}, waits: map[string]waitsSince{}, lasting: lasting.New(cfg.Alarms),
+		pending:       gauge("pending_events", "Events that the consumer was not given yet."),
+		unsettled:     gauge("unsettled_events", "Events that are with a worker, or wait with the durable for their next attempt."),
+		later:         gauge("later_events", "Events that wait for an attempt that is far away."),
+		oldestWaiting: gauge("oldest_waiting_seconds", "For how long the oldest event has been stored that waits with the durable; 0 when none waits."),
+		dead:          gauge("dead_letters", "Dead letters of the consumer."),
+		paused:        gauge("paused", "1 while the consumer is paused."),
+		exhausted:     gauge("exhausted_events", "Events that the server delivers no more and that have no dead letter, at least."),
+		state:         gauge("state", "1 for the state that the consumer is in.", "state"),
 	}
 }
 
@@ -77,7 +81,7 @@ func (w *Watch) Collectors() []prometheus.Collector {
 }
 
 func (w *Watch) gauges() []*prometheus.GaugeVec {
-	return []*prometheus.GaugeVec{w.pending, w.unsettled, w.later, w.dead, w.paused, w.exhausted, w.state}
+	return []*prometheus.GaugeVec{w.pending, w.unsettled, w.later, w.oldestWaiting, w.dead, w.paused, w.exhausted, w.state}
 }
 
 // Run looks until ctx ends, and returns nil.
@@ -126,6 +130,7 @@ func (w *Watch) Look(ctx context.Context) error {
 	for _, s := range states {
 		w.measure(s)
 	}
+	w.measureOldest(ctx, states)
 	w.judge(states)
 	if err := w.cfg.Record.Saw(states, began); err != nil {
 		w.cfg.Logger.Warn("where the consumers stand could not be remembered; a durable whose state is lost may give more events again", zap.Error(err))

@@ -1,0 +1,182 @@
+package doctor
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Source is a sender, as configured.
+type Source struct {
+	Name string
+	// HasSecret: a signature can be checked. Without it everything is refused.
+	HasSecret bool
+	MaxAge    time.Duration
+	// LastAttempt is when the sender's last attempt begins at the earliest, and RetrySpan when it
+	// has ended at the latest, after the first has begun.
+	LastAttempt, RetrySpan time.Duration
+	// Polled: the provider is asked for predictions that are overdue.
+	Polled bool
+	// OutputLife is how long the provider keeps outputs, 0 when it does not say.
+	OutputLife time.Duration
+}
+
+// Source judges what a sender may do, and how long an outage it forgives.
+func (r *Report) Source(s Source) {
+	if s.HasSecret {
+		r.ok(CheckSource, s.Name, "only signed webhooks are accepted")
+	} else {
+		r.problem(CheckSource, s.Name, "set one of sources."+s.Name+".secrets", "it has no secret, so every webhook is refused, and given up by its sender after %v", s.RetrySpan)
+	}
+	life := "the provider does not say how long it keeps outputs"
+	if s.OutputLife > 0 {
+		life = "the provider keeps outputs for " + days(s.OutputLife)
+	}
+	if s.Polled {
+		r.note(CheckOutage, s.Name, "announce predictions, or submit them through the bridge: the provider lists none",
+			"an outage of up to %v loses no webhook; after a longer one the provider is asked for predictions that were announced, and those that nobody announced are lost; %s", s.LastAttempt, life)
+		return
+	}
+	r.warning(CheckOutage, s.Name, "set sources."+s.Name+".api.key and run the role reconciler, and announce predictions or submit them through the bridge",
+		"an outage of up to %v loses no webhook; one that is longer loses those that fall into it, since nobody asks the provider for them; %s", s.LastAttempt, life)
+}
+
+func days(d time.Duration) string {
+	if d >= 48*time.Hour && d%(24*time.Hour) == 0 {
+		return strconv.Itoa(int(d/(24*time.Hour))) + " days"
+	}
+	return d.String()
+}
+
+// API is what an unauthenticated request to a provider's API has shown.
+type API struct {
+	Source string
+	Err    error
+}
+
+// API judges whether it is reached.
+func (r *Report) API(a API) {
+	if a.Err != nil {
+		r.warning(CheckAPI, a.Source, "see whether this machine reaches sources."+a.Source+".api.base_url", "the provider's API is not reached, so overdue predictions are not asked for: %v", a.Err)
+		return
+	}
+	r.ok(CheckAPI, a.Source, "the provider's API is reached")
+}
+
+// Target is the service of a consumer of kind forward.
+type Target struct {
+	Consumer string
+	Err      error
+}
+
+// Target judges whether it is reached.
+func (r *Report) Target(t Target) {
+	if t.Err != nil {
+		r.warning(CheckTarget, t.Consumer, "start the service, or repair consumers."+t.Consumer+".url: its events wait meanwhile", "the service is not reached: %v", t.Err)
+		return
+	}
+	r.ok(CheckTarget, t.Consumer, "the service answers")
+}
+
+// Archive is where a consumer of kind archive stores.
+type Archive struct {
+	Consumer string
+	Err      error
+}
+
+// Archive judges whether it can be written.
+func (r *Report) Archive(a Archive) {
+	if a.Err != nil {
+		r.problem(CheckArchive, a.Consumer, "repair consumers."+a.Consumer+".store before the provider deletes the outputs", "the archive cannot be written: %v", a.Err)
+		return
+	}
+	r.ok(CheckArchive, a.Consumer, "a file was written there and removed")
+}
+
+// Listener is a listener beyond this machine.
+type Listener struct {
+	// Key is its key in the configuration.
+	Key      string
+	Loopback bool
+	TLS      bool
+	// Tokens: the API needs one.
+	Tokens bool
+}
+
+// Admin judges the listener for operators.
+func (r *Report) Admin(l Listener) {
+	switch {
+	case l.Loopback:
+		r.ok(CheckAdmin, l.Key, "operators reach the bridge from this machine alone")
+	case !l.Tokens:
+		r.note(CheckAdmin, l.Key, "set admin.tokens if the API is to be used from elsewhere", "health and metrics are served beyond this machine, and the API is not, since there are no tokens")
+	case !l.TLS:
+		r.warning(CheckAdmin, l.Key, "set admin.tls, or listen on loopback behind a proxy with TLS", "tokens travel in clear beyond this machine")
+	default:
+		r.ok(CheckAdmin, l.Key, "the API needs a token and speaks TLS")
+	}
+}
+
+// EmbeddedListener judges the listener of the embedded NATS.
+func (r *Report) EmbeddedListener(l Listener) {
+	if !l.Loopback {
+		r.warning(CheckNATSTLS, l.Key, "use 127.0.0.1, or an external NATS with TLS", "the embedded NATS listens beyond this machine, and passwords and events travel in clear")
+	}
+}
+
+// Ready judges why nothing can be stored.
+func (r *Report) Ready(reasons []string) {
+	if len(reasons) > 0 {
+		r.problem(CheckReady, "", "see the log", "webhooks are refused: %s", strings.Join(reasons, "; "))
+		return
+	}
+	r.ok(CheckReady, "", "webhooks can be stored")
+}
+
+// View judges the view. Why is why it stands still, "" when it does not.
+func (r *Report) View(upToDate bool, why string) {
+	switch {
+	case why != "":
+		r.problem(CheckView, "", "hookspan view rebuild, if it does not recover by itself", "lists, searches and polling stand still: %s", why)
+	case !upToDate:
+		r.note(CheckView, "", "hookspan view status says how far it is", "lists and searches are behind what is stored")
+	default:
+		r.ok(CheckView, "", "lists and searches show what is stored")
+	}
+}
+
+// Alarm is one that is active.
+type Alarm struct {
+	Kind, Subject, Text string
+}
+
+// maxAlarms bounds the alarms that are repeated.
+const maxAlarms = 50
+
+// Alarms repeats the active ones.
+func (r *Report) Alarms(active []Alarm) {
+	if len(active) == 0 {
+		r.ok(CheckAlarms, "", "no alarm is active")
+	}
+	for _, a := range active[:min(len(active), maxAlarms)] {
+		name := a.Kind
+		if a.Subject != "" {
+			name += " " + a.Subject
+		}
+		r.warning(CheckAlarms, name, "docs/operations.md says what to do about "+a.Kind, "%s", a.Text)
+	}
+	if more := len(active) - maxAlarms; more > 0 {
+		r.warning(CheckAlarms, "", "hookspan alarms --active lists them", "%d more alarms are active", more)
+	}
+}
+
+// AllChecks returns every check, in order.
+func AllChecks() []string {
+	all := []string{
+		CheckAdmin, CheckAlarms, CheckAPI, CheckArchive, CheckClock, CheckDisk, CheckFsync, CheckJournal, CheckNATS, CheckNATSTLS, CheckOpen, CheckOutage, CheckReady,
+		CheckReplicas, CheckRights, CheckSecrets, CheckSource, CheckStreams, CheckTarget, CheckView, CheckWindow,
+	}
+	slices.Sort(all)
+	return all
+}

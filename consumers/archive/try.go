@@ -1,0 +1,26 @@
+package archive
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+)
+
+// tryFolder has the files of [Try], beside the folders of sources, none of which has this name.
+const tryFolder = ".doctor"
+
+// Try writes a small file where cfg says, and removes it. It makes a missing folder, as [New] does.
+func Try(ctx context.Context, cfg Config) error {
+	files, err := openStore(cfg.withDefaults()) //nolint:contextcheck // it only reads files
+	if err != nil {
+		return fmt.Errorf("archive: location: %w", err)
+	}
+	key := tryFolder + "/" + rand.Text()
+	err = files.put(ctx, file{key: key, contentType: "text/plain"}, false, []byte("hookspan doctor\n"))
+	if err == nil {
+		_, err = files.remove(ctx, key)
+		err = errors.Join(err, files.removeFolder(tryFolder))
+	}
+	return errors.Join(err, files.close())
+}
