@@ -1,9 +1,7 @@
 package natstest
 
 import (
-	"math/rand/v2"
 	"net"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/freeport"
 )
 
 // patience bounds every wait for something that must happen.
@@ -40,19 +40,12 @@ func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	return x
 }
 
-// FreePort returns an unused port of 127.0.0.1, for a server that starts later. It is below the
-// ephemeral ports, so that no other process gets it by chance.
+// FreePort returns an unused port of 127.0.0.1, for a server that starts later. See [freeport.Next].
 func FreePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000))))
-		if err == nil {
-			require.NoError(t, l.Close())
-			return l.Addr().(*net.TCPAddr).Port
-		}
-	}
-	t.Fatal("no port of 127.0.0.1 is free")
-	return 0
+	port, err := freeport.Next()
+	require.NoError(t, err)
+	return port
 }
 
 // URL is the address of the server.

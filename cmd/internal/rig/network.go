@@ -5,29 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/freeport"
 )
 
 // FreePort returns a port below those that the kernel gives to connections: a client that
 // tries such a port while nobody listens could connect to itself.
-func FreePort() int {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			Check(listener.Close())
-			return port
-		}
-	}
-	Check(errors.New("no port is free between 20000 and 32000"))
-	return 0
-}
+func FreePort() int { return Must(freeport.Next()) }
 
 // Hold listens on an address for processes that have the socket as [Command.Socket], until
 // the rig is closed. Between two of them connections wait.
