@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 var writeDocs = flag.Bool("update", false, "write what the commands of the documentation print into it")
@@ -29,6 +30,7 @@ var writeDocs = flag.Bool("update", false, "write what the commands of the docum
 // Every command of these pages prints what is shown below it. -update writes anew what is not so.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
+	needs.Programs(t, "bash")
 	for _, document := range []string{"first-steps.md", "cli.md", "why.md"} {
 		t.Run(document, func(t *testing.T) {
 			t.Parallel()
