@@ -1,17 +1,20 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/certificate/certificatetest"
 )
 
@@ -66,6 +69,7 @@ func refusals(t *testing.T, at string) map[string]refusal {
 		"secret of forward":          {forwarding("secret: env:NOPE"), "consumers.post.secret: the secret env:NOPE is empty or not set"},
 		"secrets of forward":         {forwarding("secrets: [env:NOPE]"), "consumers.post.secrets: the secret env:NOPE is empty or not set"},
 		"unusable secret of forward": {forwarding("secret: \"file:" + put("whsec", "whsec_!!!") + "\""), "consumers.post.secret: file:" + in("whsec") + ": "},
+		"short secret of forward":    {forwarding("secret: \"file:" + put("short", "a-secret-of-22-bytes-.") + "\""), "consumers.post.secret: file:" + in("short") + ": the secret is shorter than 24 bytes"},
 		"password of NATS":           {external("user: a, password: env:NOPE"), "nats.password: the secret env:NOPE is empty or not set"},
 		"seed of NATS":               {external("nkey: " + text), "reading the nkey seed: "},
 		"authority of NATS":          {external("tls: {ca: " + text + "}"), "reading the files of nats.tls: "},
@@ -94,7 +98,7 @@ func refusals(t *testing.T, at string) map[string]refusal {
 }
 
 // What serve refuses the check of the configuration refuses too, in the same words, and without a
-// change.
+// change. Without a bridge it is a problem for the doctor.
 func TestConfigCheckSaysWhatServeWouldRefuse(t *testing.T) {
 	t.Parallel()
 	getenv := func(name string) (string, bool) {
@@ -113,11 +117,21 @@ func TestConfigCheckSaysWhatServeWouldRefuse(t *testing.T) {
 			require.NoError(t, err)
 			said := doc.Join(Lacks(t.Context(), cfg, getenv))
 			require.ErrorContains(t, said, c.words)
+			requireProblem(t, Doctor(t.Context(), cfg, getenv), c.words)
 			_, err = os.Stat(filepath.Join(cfg.DataDir, "lock"))
 			require.True(t, err != nil || name == "lock", "the check makes nothing")
 			require.ErrorContains(t, startAndStop(cfg, getenv), c.words)
 		})
 	}
+}
+
+// requireProblem wants a problem that says the words, which may begin with its subject.
+func requireProblem(t *testing.T, d adminapi.Doctor, words string) {
+	t.Helper()
+	_, why, _ := strings.Cut(words, ": ")
+	require.True(t, slices.ContainsFunc(d.Findings, func(f adminapi.Finding) bool {
+		return f.Level == adminapi.FindingProblem && strings.Contains(f.Why, cmp.Or(why, words))
+	}), "%s: %+v", words, d)
 }
 
 // startAndStop returns the error of a start.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,10 @@ func Doctor(ctx context.Context, cfg *config.Config, getenv func(string) (string
 	defer cancel()
 	e := examination{cfg: cfg, getenv: getenv}
 	e.configured(ctx)
+	for _, lack := range Lacks(ctx, cfg, getenv) {
+		key, why, _ := strings.Cut(lack.Error(), ": ")
+		e.report.Lack(key, why)
+	}
 	needs := []string{doctor.CheckAlarms, doctor.CheckOpen, doctor.CheckReady, doctor.CheckStreams, doctor.CheckView, doctor.CheckWindow}
 	if cfg.NATS.URL != "" {
 		needs = append(needs, doctor.CheckNATS, doctor.CheckNATSTLS, doctor.CheckFsync, doctor.CheckReplicas, doctor.CheckRights)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/doctor"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/consumers/forward"
 )
 
 func (e *examination) secrets() {
@@ -49,6 +51,10 @@ func (e *examination) secrets() {
 				refs, which := f.Signing()
 				for _, ref := range refs {
 					look("consumers."+name+"."+which, ref, false)
+					s := &list[len(list)-1]
+					if err := forward.CheckSecret(s.Value); s.Err == nil && err != nil {
+						s.Err = fmt.Errorf("%s: %w", ref, err)
+					}
 				}
 			}
 		}

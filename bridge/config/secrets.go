@@ -76,19 +76,27 @@ func (r SecretRef) Require(getenv func(string) (string, bool)) ([]byte, error) {
 // are removed, since editors add them. Anything else that was pasted with the secret is an
 // error.
 func (r SecretRef) Resolve(getenv func(string) (string, bool)) ([]byte, error) {
-	kind, name, _ := strings.Cut(string(r), ":")
-	var secret []byte
-	if kind == "env" {
-		value, _ := getenv(name)
-		secret = []byte(value)
-	} else {
-		var err error
-		if secret, err = readSecret(name); err != nil {
-			return nil, fmt.Errorf("reading a secret: %w", err)
-		}
+	secret, err := r.Unchecked(getenv)
+	if err != nil {
+		return nil, err
 	}
 	if err := pasted.Check(secret); err != nil {
 		return nil, fmt.Errorf("the secret %s cannot be used: %w", r, err)
+	}
+	return secret, nil
+}
+
+// Unchecked is [SecretRef.Resolve] that also returns a secret with something pasted around it. It
+// is for a diagnosis, since a bridge refuses that secret.
+func (r SecretRef) Unchecked(getenv func(string) (string, bool)) ([]byte, error) {
+	kind, name, _ := strings.Cut(string(r), ":")
+	if kind == "env" {
+		value, _ := getenv(name)
+		return []byte(value), nil
+	}
+	secret, err := readSecret(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading a secret: %w", err)
 	}
 	return secret, nil
 }

@@ -197,12 +197,17 @@ func (f redeliverFlags) call() adminapi.RedeliveryOptions {
 type redelivery = change[adminapi.RedeliveryReport, *adminapi.RedeliveryReport]
 
 func printRedelivery(out *printer, done adminapi.RedeliveryReport) {
-	word := map[bool]string{false: "", true: "would be "}[done.DryRun]
-	out.printf("%d looked at", done.LookedAt)
-	if done.Dropped > 0 {
-		out.printf(", %d %sdropped\n", done.Dropped, word)
-		return
-	}
-	out.printf(": %d %sgiven again, %d were handled since\n", done.Given, word, done.Skipped)
+	out.printf("%d looked at: %d %sgiven again, %d were handled since\n", done.LookedAt, done.Given, wouldBe(done.DryRun), done.Skipped)
 	printRemaining(out, done.Remaining)
+}
+
+func printDropped(out *printer, done adminapi.RedeliveryReport) {
+	out.printf("%d looked at, %d %sdropped\n", done.LookedAt, done.Dropped, wouldBe(done.DryRun))
+}
+
+func wouldBe(dryRun bool) string {
+	if dryRun {
+		return "would be "
+	}
+	return ""
 }

@@ -76,9 +76,10 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	code, stdout, stderr := answer(t, "", "y\n", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin)
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "3 looked at, 3 dropped")
-	code, _, stderr = answer(t, "", "", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin) // there is nothing to ask
+	code, stdout, stderr = answer(t, "", "", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin) // there is nothing to ask
 	require.Equal(t, 0, code, stderr)
 	require.NotContains(t, stderr, "[y/N]")
+	require.Equal(t, "0 looked at, 0 dropped\n", stdout)
 	p.says("consumers", "remove", "mine", "-y")
 	require.NotContains(t, p.says("consumers", "list"), "mine")
 }

@@ -143,6 +143,7 @@ type deadDropCmd struct {
 
 func (c *deadDropCmd) Run(e *env) error {
 	drop := c.deadFlags.change("drop", adminapi.JobDropDead, adminapi.OutcomeDropped, adminapi.RedeliveryOptions{DryRun: c.DryRun})
+	drop.print = printDropped
 	drop.prompt = func(would adminapi.RedeliveryReport) string {
 		return promptFor(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}

@@ -32,6 +32,9 @@ import (
 const asHookspan = "HOOKSPAN_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
+	if address := os.Getenv(asService); address != "" { //nolint:forbidigo // before main runs there is nobody to pass it
+		serveAs(address, os.Args[1:])
+	}
 	if os.Getenv(asHookspan) != "" { //nolint:forbidigo // before main runs there is nobody to pass it
 		main()
 	}

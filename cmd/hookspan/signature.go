@@ -26,7 +26,8 @@ type signatureExplainCmd struct {
 	MaxAge  time.Duration      `placeholder:"DURATION" help:"The max_age of the source, to see whether the webhook is too old."`
 }
 
-// Run prints the cause, and fails unless the webhook would become an event.
+// Run prints the cause, and fails unless the webhook would become an event. It also looks with a
+// secret that a bridge refuses because something was pasted around it.
 func (c *signatureExplainCmd) Run(e *env) error {
 	if c.Body == "-" && c.Headers == "-" {
 		return &usageError{errors.New("--headers and the body cannot both be standard input")}
@@ -37,10 +38,16 @@ func (c *signatureExplainCmd) Run(e *env) error {
 	}
 	d := app.SignedDelivery{Kind: c.Kind, MaxAge: c.MaxAge, Header: header, At: time.Now()}
 	var places []string
+	usable := true
 	for _, ref := range c.Secret {
-		secret, err := ref.Require(e.getenv)
-		if err != nil {
-			return fmt.Errorf("--secret: %w", err)
+		_, refused := ref.Require(e.getenv)
+		secret, err := ref.Unchecked(e.getenv)
+		if err != nil || len(secret) == 0 {
+			return fmt.Errorf("--secret: %w", refused)
+		}
+		if refused != nil { // by a bridge, which is likely the cause
+			usable = false
+			e.note("--secret: %v", refused)
 		}
 		d.Secrets, places = append(d.Secrets, secret), append(places, string(ref))
 	}
@@ -63,7 +70,7 @@ func (c *signatureExplainCmd) Run(e *env) error {
 		}
 		out.printf("looked at the body (%d bytes), the headers (%d) and the secrets of %s\n", len(d.Body), len(header), d.Place)
 	})
-	if err == nil && !report.Accepted {
+	if err == nil && (!report.Accepted || !usable) {
 		return errSilent
 	}
 	return err

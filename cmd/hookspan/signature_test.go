@@ -20,6 +20,8 @@ func TestSignatureExplain(t *testing.T) {
 	mac := signing.Sign([]byte(body), []byte(secret))
 	put(t, dir, "headers", "> POST /webhooks/get3w HTTP/1.1\r\n> Host: x\r\n> x-get3w-signature: "+mac+"\r\n> \r\nno header any more\n")
 	put(t, dir, "broken", "Host: x\n"+secret+"\n")
+	put(t, dir, "spaced", " "+secret+"\t\n")
+	put(t, dir, "quoted", `"`+secret+`"`)
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for name, c := range map[string]struct {
 		args   []string
@@ -29,7 +31,9 @@ func TestSignatureExplain(t *testing.T) {
 	}{
 		"matches":          {[]string{in("body.json"), "--headers", in("headers")}, 0, "would become the event pred_1/failed/", ""},
 		"by a flag":        {[]string{in("body.json"), "-H", "X-Get3W-Signature: " + mac}, 0, "matches", ""},
-		"one of several":   {[]string{in("body.json"), "-H", "X-Get3W-Signature: " + mac, "--secret", "file:" + in("headers"), "--secret", "env:GET3W_WEBHOOK_SECRET"}, 1, "", "--secret: the secret"},
+		"one of several":   {[]string{in("body.json"), "-H", "X-Get3W-Signature: " + mac, "--secret", "file:" + in("headers"), "--secret", "env:GET3W_WEBHOOK_SECRET"}, 1, "the signature matches", "--secret: the secret"},
+		"white space":      {[]string{in("body.json"), "--headers", in("headers"), "--secret", "file:" + in("spaced")}, 1, "secret_whitespace", "cannot be used"},
+		"quotes":           {[]string{in("body.json"), "--headers", in("headers"), "--secret", "file:" + in("quoted")}, 1, "secret_prefix", "cannot be used"},
 		"a line break":     {[]string{in("pasted.json"), "--headers", in("headers")}, 1, "the signature does not match: body_changed", ""},
 		"no header":        {[]string{in("body.json")}, 1, "no_signature", ""},
 		"as JSON":          {[]string{in("pasted.json"), "--headers", in("headers"), "--json"}, 1, `"cause":"body_changed"`, ""},

@@ -115,7 +115,7 @@ func TestConfigurationsOfTheDocuments(t *testing.T) {
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secretFile, []byte(strings.Repeat("s", 32)), 0o600))
 	found := 0
-	for _, document := range []string{"README.md", "docs/cli.md", "docs/configuration.md", "docs/operations.md", "docs/predictions.md", "docs/write-a-consumer.md"} {
+	for _, document := range []string{"README.md", "docs/cli.md", "docs/configuration.md", "docs/first-steps.md", "docs/operations.md", "docs/predictions.md", "docs/why.md", "docs/write-a-consumer.md"} {
 		for _, text := range snippets(t, document, "yaml") {
 			found++
 			text = regexp.MustCompile(`file:/run/secrets/[a-z0-9-]+`).ReplaceAllString(text, "file:"+secretFile)

@@ -18,6 +18,7 @@ const (
 	CheckAPI      = "provider_api"
 	CheckArchive  = "archive"
 	CheckClock    = "clock"
+	CheckConfig   = "configuration"
 	CheckDisk     = "disk"
 	CheckFsync    = "fsync"
 	CheckJournal  = "journal"
@@ -65,6 +66,17 @@ func (r *Report) warning(check, subject, remedy, why string, args ...any) {
 
 func (r *Report) problem(check, subject, remedy, why string, args ...any) {
 	r.add(adminapi.FindingProblem, check, subject, remedy, why, args...)
+}
+
+// Lack adds what a configuration lacks on this machine, under its key, unless a problem of that key
+// is there already.
+func (r *Report) Lack(key, why string) {
+	for _, f := range r.findings {
+		if f.Level == adminapi.FindingProblem && f.Subject == key {
+			return
+		}
+	}
+	r.problem(CheckConfig, key, "repair it: hookspan config check names the line", "hookspan serve refuses it, or does less than it is told to: %s", why)
 }
 
 // Unknown says that a check could not be made.

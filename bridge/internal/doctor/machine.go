@@ -125,7 +125,7 @@ func (r *Report) Secrets(list []Secret) {
 	readable := map[string]bool{}
 	for _, s := range list {
 		if s.Err != nil {
-			r.problem(CheckSecrets, s.Key, "set it, or repair its place", "a secret cannot be read: %v", s.Err)
+			r.problem(CheckSecrets, s.Key, "set it, or repair its place", "a secret cannot be used: %v", s.Err)
 			continue
 		}
 		if s.Mode.Perm()&0o004 != 0 && !readable[s.Place] {

@@ -174,7 +174,7 @@ func (r *Report) Alarms(active []Alarm) {
 // AllChecks returns every check, in order.
 func AllChecks() []string {
 	all := []string{
-		CheckAdmin, CheckAlarms, CheckAPI, CheckArchive, CheckClock, CheckDisk, CheckFsync, CheckJournal, CheckNATS, CheckNATSTLS, CheckOpen, CheckOutage, CheckReady,
+		CheckAdmin, CheckAlarms, CheckAPI, CheckArchive, CheckClock, CheckConfig, CheckDisk, CheckFsync, CheckJournal, CheckNATS, CheckNATSTLS, CheckOpen, CheckOutage, CheckReady,
 		CheckReplicas, CheckRights, CheckSecrets, CheckSource, CheckStreams, CheckTarget, CheckView, CheckWindow,
 	}
 	slices.Sort(all)
