@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,11 +24,22 @@ type journalCmd struct {
 	Import journalImportCmd `cmd:"" help:"Append what was exported to the journal of a folder whose bridge does not run."`
 }
 
-func (c configFlag) openJournal(create bool) (*app.Journal, error) {
-	cfg, err := config.Load(c.File)
+// openJournal opens the journal of the folder that the flag means; without any it is that of
+// the default configuration.
+func (f bridgeFlag) openJournal(e *env, create bool) (*app.Journal, error) {
+	meant, err := f.choose(e)
 	if err != nil {
 		return nil, err
 	}
+	return meant.openJournal(create)
+}
+
+func (p site) openJournal(create bool) (*app.Journal, error) {
+	cfg, err := config.Load(p.file)
+	if err != nil {
+		return nil, err
+	}
+	cfg.DataDir = cmp.Or(p.dir, cfg.DataDir)
 	return app.OpenJournal(cfg, create)
 }
 
@@ -44,12 +56,7 @@ func (f *apiFlag) ofFolder(e *env, do func(*app.Journal) error) (done bool, err 
 	if _, err := app.ReadHolder(meant.dir); !errors.Is(err, app.ErrNotRunning) {
 		return false, nil
 	}
-	cfg, err := config.Load(meant.file)
-	if err != nil {
-		return true, err
-	}
-	cfg.DataDir = meant.dir
-	j, err := app.OpenJournal(cfg, false)
+	j, err := meant.openJournal(false)
 	if err != nil {
 		return true, err
 	}
@@ -107,11 +114,11 @@ func (c *journalResendCmd) Run(e *env) error {
 	return e.print(report, func(out *printer) { out.printf("on their way again: %s\n", counted(report.Resent, "message")) })
 }
 
-type journalDrainCmd struct{ configFlag }
+type journalDrainCmd struct{ bridgeFlag }
 
 // Run moves everything to NATS. It fails when NATS refuses some of it.
 func (c *journalDrainCmd) Run(e *env) (err error) {
-	j, err := c.openJournal(false)
+	j, err := c.openJournal(e, false)
 	if err != nil {
 		return err
 	}
@@ -134,14 +141,14 @@ func (c *journalDrainCmd) Run(e *env) (err error) {
 }
 
 type journalExportCmd struct {
-	configFlag
+	bridgeFlag
 	To       string `placeholder:"FILE" help:"A file to write, which must not exist; standard output without it."`
 	SetAside bool   `help:"Also what was set aside because NATS did not take it."`
 }
 
 // Run writes one JSON object a line.
 func (c *journalExportCmd) Run(e *env) (err error) {
-	j, err := c.openJournal(false)
+	j, err := c.openJournal(e, false)
 	if err != nil {
 		return err
 	}
@@ -168,7 +175,7 @@ func (c *journalExportCmd) Run(e *env) (err error) {
 }
 
 type journalImportCmd struct {
-	configFlag
+	bridgeFlag
 	From string `arg:"" placeholder:"FILE" help:"The file that was exported; - for standard input."`
 }
 
@@ -184,7 +191,7 @@ func (c *journalImportCmd) Run(e *env) (err error) {
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	j, err := c.openJournal(true)
+	j, err := c.openJournal(e, true)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func TestJournalVerbs(t *testing.T) {
 	}
 
 	x.Start()
-	code, stdout, stderr = verb(t, dir, "journal", "drain")
+	code, stdout, stderr = verbOfAProcess(t, dir, nil, "journal", "drain") // by the folder's configuration
 	require.Equal(t, 0, code, stderr)
 	require.Equal(t, "3 messages moved to NATS, 0 set aside that it does not take\n", stdout)
 	requireEvents := func(n uint64) {
@@ -105,7 +105,7 @@ func TestJournalVerbs(t *testing.T) {
 		require.Equal(t, 0, code, stderr)
 		require.Contains(t, stdout, "3 records imported")
 	}
-	code, _, stderr = verb(t, other, "journal", "drain")
+	code, _, stderr = verbOfAProcess(t, other, nil, "journal", "drain")
 	require.Equal(t, 0, code, stderr)
 	requireEvents(3)
 
