@@ -50,6 +50,7 @@ var scopes = map[string]string{
 	"POST /jobs/:id/cancel":                 "act",
 	"GET /journal":                          "read",
 	"POST /journal/resend":                  "act",
+	"GET /me":                               "read",
 	"GET /models":                           "read",
 	"GET /names":                            "read",
 	"GET /predictions":                      "read",

@@ -21,3 +21,10 @@ const (
 	// Loopback is who calls without a token, where none is needed.
 	Loopback = "loopback"
 )
+
+// Caller is who calls the API.
+type Caller struct {
+	// Name is that of a token, or [Loopback].
+	Name   string   `json:"name"`
+	Scopes []string `json:"scopes"`
+}

@@ -33,7 +33,9 @@ func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
 	e.Use(s.permit, s.explained)
 	e.GET(openAPIPath, serveOpenAPI)
-	register(e.Group(APIPrefix))
+	group := e.Group(APIPrefix)
+	group.GET("/me", get(showCaller))
+	register(group)
 	s.api.Store(e)
 }
 

@@ -1,4 +1,5 @@
-// Package admin is the HTTP server for operators: liveness, readiness, metrics and the API.
+// Package admin is the HTTP server for operators: liveness, readiness, metrics, the API, and the
+// console that is given to it.
 package admin
 
 import (
@@ -64,6 +65,9 @@ type Deps struct {
 	Metrics prometheus.Gatherer
 	// Audit keeps the changes that are made through the API; nil: nobody does.
 	Audit Audit
+	// Console returns the pages for people, which ask the API by the handler that is given; nil:
+	// there are none.
+	Console func(api http.Handler) http.Handler
 	// Away reports whether an error says that NATS does not answer; nil never does. It is called
 	// concurrently.
 	Away func(error) bool
@@ -134,7 +138,7 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s.loopback = ok && tcp.IP.IsLoopback()
 	s.hosts = newHosts(cfg.Hosts, s.loopback)
 	s.http = &http.Server{
-		Handler:                      headers.Handler(s.handler(deps.Metrics)),
+		Handler:                      headers.Handler(s.handler(deps.Metrics, deps.Console)),
 		ConnContext:                  headers.ConnContext,
 		ConnState:                    headers.ConnState,
 		ReadHeaderTimeout:            readHeaderTimeout,
@@ -217,7 +221,7 @@ func (l netLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (s *Server) handler(metrics prometheus.Gatherer) http.Handler {
+func (s *Server) handler(metrics prometheus.Gatherer, console func(http.Handler) http.Handler) http.Handler {
 	e := newEcho(s.log)
 	e.Pre(s.guard)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -227,5 +231,8 @@ func (s *Server) handler(metrics prometheus.Gatherer) http.Handler {
 	}
 	e.Any("/api", s.serveAPI)
 	e.Any("/api/*", s.serveAPI)
+	if console != nil {
+		e.RouteNotFound("/*", echo.WrapHandler(console(e)))
+	}
 	return e
 }

@@ -1,0 +1,13 @@
+package admin
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// showCaller answers who asks, so that a client offers only what its token may do.
+func showCaller(c echo.Context) (adminapi.Caller, error) {
+	who := callerOf(c.Request().Context())
+	return adminapi.Caller{Name: who.name, Scopes: who.scopes}, nil
+}

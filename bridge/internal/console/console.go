@@ -1,0 +1,44 @@
+// Package console is the pages for people. It is a client of the API: each page asks the API in
+// the same process, as whoever looks at the page, and can do nothing that the API cannot do.
+package console
+
+import (
+	"net/http"
+
+	"go.uber.org/zap"
+)
+
+// Console serves the pages. It is safe for concurrent use. Its zero value is not usable, see
+// [New].
+type Console struct {
+	api  http.Handler
+	log  *zap.Logger
+	http http.Handler
+}
+
+// New returns the pages of a bridge. Api answers the paths of the API and checks who asks: each
+// request to it has the address and the headers of the browser's, and the browser's token as
+// Authorization.
+func New(api http.Handler, log *zap.Logger) *Console {
+	c := &Console{api: api, log: log}
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/{name}", static())
+	mux.Handle("GET /sign-in", c.page(page{template: "sign-in", title: "Sign in", open: true}))
+	mux.HandleFunc("POST /sign-in", c.signIn)
+	mux.HandleFunc("POST /sign-out", c.signOut)
+	for pattern, p := range pages {
+		mux.Handle("GET "+pattern, c.page(p))
+	}
+	for pattern, act := range acts {
+		mux.Handle("POST "+pattern, c.act(act))
+	}
+	for pattern, s := range streams {
+		mux.Handle("GET "+pattern, c.stream(s))
+	}
+	mux.Handle("GET /", c.page(page{template: "missing", title: "No such page", status: http.StatusNotFound}))
+	c.http = secured(compressed(mux))
+	return c
+}
+
+// ServeHTTP answers a path that is not the API's.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.http.ServeHTTP(w, r) }
