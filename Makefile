@@ -8,7 +8,7 @@ EVENTS   ?= 100000
 BIN      := bin/hookspan
 LINT     := bin/golangci-lint
 
-.PHONY: help run test lint fuzz bench build demo chaos clean
+.PHONY: help run test e2e lint fuzz bench build demo chaos clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: ## Run all tests with the race detector, and say at the end which ones wer
 	HOOKSPAN_TEST_SKIPPED="$$skipped" go test -race -p 4 -timeout 20m ./... || status=$$?; \
 	if [ -s "$$skipped" ]; then echo "Skipped, as this machine lacks what they need (CI skips nothing):"; sort -u "$$skipped"; fi; \
 	exit $$status
+
+e2e: ## Try the console in Chromium, a part of make test, and keep pictures of all its pages in .screenshots.
+	go test -race -count=1 ./bridge/internal/console/e2e
 
 lint: $(LINT) ## Check format, modules and the linters of .ci/golangci.yml.
 	go mod tidy -diff

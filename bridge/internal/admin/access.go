@@ -4,6 +4,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -56,7 +57,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		switch r := c.Request(); {
 		case !s.hosts.allows(r.Host):
 			return s.refuse(refusedHost, errHost)
-		case !sameSite(r):
+		case !sameSite(r) && !opensPage(r):
 			return s.refuse(refusedOrigin, errForeign)
 		}
 		return next(c)
@@ -77,6 +78,21 @@ func sameSite(r *http.Request) bool {
 		}
 	}
 	return true
+}
+
+// opensPage reports whether somebody follows a link of another site to a page of the console. That
+// site learns nothing of the answer, and the console answers the same to everybody.
+func opensPage(r *http.Request) bool {
+	is := func(name string, values ...string) bool {
+		got := r.Header.Values(name)
+		return len(got) == 1 && slices.Contains(values, got[0])
+	}
+	switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); first {
+	case "api", "livez", "readyz", "metrics":
+		return false
+	}
+	return r.Method == http.MethodGet && len(r.Header.Values("Origin")) == 0 &&
+		is("Sec-Fetch-Site", "cross-site", "same-site") && is("Sec-Fetch-Mode", "navigate") && is("Sec-Fetch-Dest", "document")
 }
 
 // checkAccess returns who calls the API, or the error of one who may not.

@@ -271,7 +271,16 @@ func TestOriginOfEveryPath(t *testing.T) {
 			}
 		}
 	}
+	const link = "\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: "
 	for head, want := range map[string]string{
+		"GET /nothing HTTP/1.1\r\nHost: " + host + link + "document":                                                                                  "404", // somebody follows a link
+		"GET /nothing HTTP/1.1\r\nHost: " + host + link + "iframe":                                                                                    "403",
+		"GET /nothing HTTP/1.1\r\nHost: " + host + link + "document\r\nOrigin: ":                                                                      "403",
+		"GET /nothing HTTP/1.1\r\nHost: " + host + link + "document\r\nSec-Fetch-Mode: cors":                                                          "403",
+		"GET /nothing HTTP/1.1\r\nHost: evil.example" + link + "document":                                                                             "403",
+		"POST /nothing HTTP/1.1\r\nHost: " + host + link + "document":                                                                                 "403",
+		"GET /api/v1/things HTTP/1.1\r\nHost: " + host + link + "document":                                                                            "403",
+		"GET /metrics HTTP/1.1\r\nHost: " + host + link + "document":                                                                                  "403",
 		"GET /livez HTTP/1.1\r\nHost: " + host + "\r\nOrigin: HTTP://" + host:                                                                         "200",
 		"GET /livez HTTP/1.1\r\nHost: " + host + "\r\nHost: evil.example":                                                                             "400",
 		"GET http://evil.example/livez HTTP/1.1\r\nHost: " + host:                                                                                     "403",

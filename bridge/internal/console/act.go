@@ -18,7 +18,6 @@ type done struct {
 // the API checks the scope.
 func (c *Console) act(do act) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		v := c.visit(r)
 		if err := v.identify(); err != nil {
 			c.fail(w, v, err)

@@ -3,7 +3,9 @@
 package console
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -22,7 +24,8 @@ type Console struct {
 func New(api http.Handler, log *zap.Logger) *Console {
 	c := &Console{api: api, log: log}
 	mux := http.NewServeMux()
-	mux.Handle("GET /static/{name}", static())
+	missing := c.page(page{template: "missing", title: "No such page", status: http.StatusNotFound})
+	mux.Handle("GET /static/{name}", static(missing))
 	mux.Handle("GET /sign-in", c.page(page{template: "sign-in", title: "Sign in", open: true}))
 	mux.HandleFunc("POST /sign-in", c.signIn)
 	mux.HandleFunc("POST /sign-out", c.signOut)
@@ -35,10 +38,15 @@ func New(api http.Handler, log *zap.Logger) *Console {
 	for pattern, s := range streams {
 		mux.Handle("GET "+pattern, c.stream(s))
 	}
-	mux.Handle("GET /", c.page(page{template: "missing", title: "No such page", status: http.StatusNotFound}))
-	c.http = secured(compressed(mux))
+	mux.Handle("GET /", missing)
+	c.http = secured(compressed(bounded(arriving(mux))))
 	return c
 }
 
 // ServeHTTP answers a path that is not the API's.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.http.ServeHTTP(w, r) }
+
+// Patterns returns the patterns of all pages, sorted, for tests that look at each of them.
+func Patterns() []string {
+	return slices.Sorted(maps.Keys(union(pages, map[string]page{"/": {}, "/sign-in": {}})))
+}

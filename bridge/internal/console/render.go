@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -49,8 +50,11 @@ func (s shown) Path() string { return s.request.URL.RequestURI() }
 // Open reports whether everybody may see the page.
 func (s shown) Open() bool { return s.Page.open }
 
-// Live reports whether the page asks for itself again.
-func (s shown) Live() bool { return s.Page.live && s.Problem == nil }
+// Live reports whether the page asks for itself again: also when the API could not answer for a
+// while.
+func (s shown) Live() bool {
+	return s.Page.live && (s.Problem == nil || s.Problem.Status == http.StatusServiceUnavailable)
+}
 
 //go:embed templates/*.html
 var templateFiles embed.FS
@@ -113,11 +117,14 @@ func (c *Console) failPage(w http.ResponseWriter, v *visit, p page, err error) {
 		c.log.Error("a page could not be made", zap.String("path", v.request.URL.Path), zap.Error(err))
 		why = &problem{Status: http.StatusInternalServerError, Title: "The page could not be made: the log of the bridge says why."}
 	case why.Status == http.StatusUnauthorized:
-		if v.request.Method != http.MethodGet {
-			http.Redirect(w, v.request, "/sign-in", http.StatusSeeOther)
-			return
+		if v.token != "" {
+			setToken(w, v.request, "", -1) // it is none any more, and each use of it counts as a guess
 		}
-		http.Redirect(w, v.request, "/sign-in?next="+url.QueryEscape(v.request.URL.RequestURI()), http.StatusSeeOther)
+		next := ""
+		if v.request.Method == http.MethodGet {
+			next = "?next=" + url.QueryEscape(nextPath(v.request.URL.RequestURI()))
+		}
+		http.Redirect(w, v.request, "/sign-in"+next, http.StatusSeeOther)
 		return
 	}
 	if why.RetryAfter != "" {
@@ -129,7 +136,7 @@ func (c *Console) failPage(w http.ResponseWriter, v *visit, p page, err error) {
 
 // render writes a page. The page is whole before its first byte is written.
 func (c *Console) render(w http.ResponseWriter, v *visit, p page, data any) {
-	s := shown{visit: v, Page: p, Title: p.title, Rail: p.rail, Data: data, Next: nextPath(v.request.FormValue("next"))}
+	s := shown{visit: v, Page: p, Title: p.title, Rail: p.rail, Data: data, Next: nextPath(cmp.Or(v.request.PostForm.Get("next"), v.request.URL.Query().Get("next")))}
 	if s.Rail == "" {
 		s.Rail = p.template
 	}

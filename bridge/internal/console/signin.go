@@ -15,6 +15,9 @@ const (
 	signedIn = 12 * 60 * 60
 	// maxForm bounds the body of a form, in bytes.
 	maxForm = 1 << 20
+	// maxNext bounds the path where somebody goes on after signing in, in bytes: it travels in
+	// headers.
+	maxNext = 4 << 10
 )
 
 // tokenOf returns the token of a request: that of its Authorization, for programs, or that of
@@ -34,7 +37,6 @@ func tokenOf(r *http.Request) string {
 // signIn takes a token that the API knows, and has the browser keep it. No script can read the
 // cookie, and no page of another site has it sent.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	v := c.visit(r)
 	v.token = strings.TrimSpace(r.PostFormValue("token"))
 	next := nextPath(r.PostFormValue("next"))
@@ -45,6 +47,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		p.Detail = signInProblem(p)
+		if p.RetryAfter != "" {
+			w.Header().Set("Retry-After", p.RetryAfter)
+		}
 		c.render(w, v, page{template: "sign-in", title: "Sign in", status: p.Status, open: true}, p)
 		return
 	}
@@ -72,10 +77,11 @@ func setToken(w http.ResponseWriter, r *http.Request, token string, seconds int)
 	})
 }
 
-// nextPath returns a path of this console, and no address of another.
+// nextPath returns a path of this console, and no address of another: the start for everything
+// that is none.
 func nextPath(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") || strings.Contains(text, `\`) {
+	if len(text) > maxNext || err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") || strings.Contains(text, `\`) {
 		return "/"
 	}
 	return u.RequestURI()

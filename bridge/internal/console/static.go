@@ -37,11 +37,16 @@ func staticVersions() map[string]string {
 // asset returns the path of a static file.
 func asset(name string) string { return "/static/" + name + "?v=" + versions[name] }
 
-// static serves the files that are part of the program. They hold nothing of a bridge.
-func static() http.Handler {
+// static serves the files that are part of the program. They hold nothing of a bridge. Missing
+// answers other names.
+func static(missing http.Handler) http.Handler {
 	files := http.FileServerFS(staticFiles)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
+		if versions[name] == "" {
+			missing.ServeHTTP(w, r)
+			return
+		}
 		if r.URL.Query().Get("v") == versions[name] {
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		} else {

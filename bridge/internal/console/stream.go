@@ -57,7 +57,7 @@ func (c *Console) stream(s stream) http.Handler {
 			req.Header.Set("Last-Event-ID", id)
 		}
 		in, out := io.Pipe()
-		api := &streamed{answer: answer{header: http.Header{}}, out: out}
+		api := &streamed{answer: answer{header: http.Header{}}, out: out, browser: http.NewResponseController(w)}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -123,7 +123,8 @@ func (s stream) copy(w http.ResponseWriter, in io.Reader) error {
 type streamed struct {
 	answer
 
-	out *io.PipeWriter
+	out     *io.PipeWriter
+	browser *http.ResponseController
 }
 
 func (s *streamed) Write(text []byte) (int, error) {
@@ -137,5 +138,8 @@ func (s *streamed) Write(text []byte) (int, error) {
 // Flush does nothing: what is written is read at once.
 func (s *streamed) Flush() {}
 
-// SetWriteDeadline does nothing: the browser's connection has a deadline of its own.
+// SetReadDeadline sets that of the browser: all that can still come from it is its close.
+func (s *streamed) SetReadDeadline(t time.Time) error { return s.browser.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing: what is written to the browser has a deadline of its own.
 func (s *streamed) SetWriteDeadline(time.Time) error { return nil }

@@ -5,7 +5,13 @@
 if (window.trustedTypes) trustedTypes.createPolicy('default', {createHTML: (html) => html});
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const say = (text) => { document.getElementById('said').textContent = text; };
+let silence;
+function say(text) {
+  const said = document.getElementById('said');
+  if (said.textContent !== text) said.textContent = text;
+  clearTimeout(silence);
+  silence = setTimeout(() => { said.textContent = ''; }, 5000);
+}
 
 // Live updates: a page with data-live asks for itself again, unless it is paused, hidden, or
 // somebody selects or types.
@@ -26,6 +32,9 @@ setInterval(() => {
   const main = document.querySelector('main[data-live]');
   if (main && !paused && !busy()) main.dispatchEvent(new CustomEvent('refresh'));
 }, refreshEvery);
+let shownAt = new Date();
+document.addEventListener('htmx:after:swap', () => { shownAt = new Date(); });
+document.addEventListener('htmx:error', () => say('The bridge does not answer. This page is of ' + shownAt.toLocaleTimeString() + '.'));
 
 // Times.
 function span(s) {

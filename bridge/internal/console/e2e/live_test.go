@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+)
+
+// key presses keys.
+func (b *tab) key(keys string) {
+	b.t.Helper()
+	b.do(chromedp.KeyEvent(keys))
+}
+
+// ownTime gives the test the page's clock: nothing is refreshed but by tick.
+func (b *tab) ownTime() {
+	b.t.Helper()
+	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `window.ticks = []; window.setInterval = (f) => ticks.push(f);`,
+	})
+}
+
+// tick has the time come when a page asks for itself, and reports whether it does.
+func (b *tab) tick() bool {
+	b.t.Helper()
+	return value[bool](b, `(() => {
+		let asks = false;
+		document.querySelector('main').addEventListener('refresh', () => { asks = true; }, {once: true});
+		for (const f of ticks) f();
+		return asks;
+	})()`)
+}
+
+// The page changes by itself when something happens.
+func TestNowChangesByItself(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	b.open("/")
+	value[bool](b, `window.first = true`)
+	s.send(prediction{ID: "pred_1", Status: "completed"}, nil)
+	b.until(`/1 expected: 1 by webhook/.test(document.querySelector('main').innerText)`)
+	require.True(t, value[bool](b, `window.first === true`), "the page was not loaded anew")
+}
+
+// Whoever reads is not disturbed: a page waits while it is paused, while somebody selects text,
+// and while help is open.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	b.ownTime()
+	b.open("/")
+	require.True(t, b.tick())
+	b.key(".")
+	require.Equal(t, "true", value[string](b, `document.querySelector('[data-pause]').getAttribute('aria-pressed')`))
+	require.False(t, b.tick())
+	b.key(".")
+	require.True(t, b.tick())
+	b.key("?")
+	require.True(t, value[bool](b, `document.getElementById('help').open`))
+	require.False(t, b.tick())
+	b.key(kb.Escape)
+	b.until(`!document.getElementById('help').open`)
+	value[bool](b, `getSelection().selectAllChildren(document.querySelector('h2')) ?? true`)
+	require.False(t, b.tick())
+}
+
+// A page says so when what it shows is old, and goes on by itself afterwards.
+func TestBridgeThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	b.ownTime()
+	b.open("/")
+	value[bool](b, `(window.realFetch = window.fetch, window.fetch = () => Promise.reject(new TypeError('no network')), true)`)
+	b.forgives = "no network"
+	require.True(t, b.tick())
+	b.until(`document.getElementById('said').textContent.startsWith('The bridge does not answer. This page is of ')`)
+	s.send(prediction{ID: "pred_1", Status: "completed"}, nil)
+	require.Eventually(t, func() bool { return s.figures().Predictions == 1 }, patience, pause)
+	value[bool](b, `(window.fetch = window.realFetch, true)`)
+	require.True(t, b.tick())
+	b.until(`/1 expected/.test(document.querySelector('main').innerText)`)
+}
+
+// Rows can be walked and opened with the keyboard, and stay marked when the page is refreshed.
+func TestKeyboard(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	b.ownTime()
+	b.open("/")
+	marked := func() string { return value[string](b, `document.querySelector('[data-marked]')?.id ?? ''`) }
+	rows := value[[]string](b, `[...document.querySelectorAll('[data-rows] tbody tr')].map((r) => r.id)`)
+	require.Len(t, rows, 3)
+	for _, step := range []struct {
+		key string
+		row int
+	}{{"j", 0}, {"j", 1}, {"j", 2}, {"j", 2}, {"k", 1}} {
+		b.key(step.key)
+		require.Equal(t, rows[step.row], marked())
+	}
+	value[bool](b, `(document.addEventListener('htmx:after:swap', () => { document.body.dataset.swapped = ''; }), true)`)
+	require.True(t, b.tick())
+	b.until(`'swapped' in document.body.dataset`)
+	require.Equal(t, rows[1], marked())
+	require.Equal(t, rows[1], value[string](b, `document.activeElement.closest('tr').id`))
+	b.follow(chromedp.KeyEvent(kb.Enter))
+	require.Equal(t, "/consumers/billing", b.path())
+	b.key("g")
+	b.follow(chromedp.KeyEvent("n"))
+	require.Equal(t, "/", b.path())
+}
+
+// Everything can be read without scripts.
+func TestWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	s.fill()
+	b := newTab(t, s.url)
+	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	for _, v := range views {
+		require.Equal(t, max(v.status, 200), b.open(v.path(s)), v.name)
+		title, err := chromedp.Run(b.ctx, chromedp.TextContent(chromedp.CSS("h1")))
+		require.NoError(t, err)
+		require.NotEmpty(t, title, v.name)
+	}
+}

@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/signing"
+)
+
+const (
+	hookSecret = "the secret of the provider's account"
+	// Tokens of a bridge that has some.
+	readToken, actToken = "read-token-0123456789", "act-token-0123456789"
+)
+
+const withTokens = `, tokens: [
+  {name: reader, scopes: [read], secret: env:READ_TOKEN},
+  {name: oncall, scopes: [read, act], secret: env:ACT_TOKEN}]`
+
+// site is a bridge with its console, the services that it posts to, and a provider's outputs.
+type site struct {
+	t *testing.T
+	// url is the address of the console.
+	url  string
+	hook string
+	file string
+	// text is the configuration without tokens: %s stands for them.
+	text   string
+	reload chan os.Signal
+	token  string
+	client *http.Client
+	// outputs is the address of the provider's files.
+	outputs string
+}
+
+// start runs a bridge with the real listeners and NATS. Tokens is empty, or a part of the
+// configuration of admin such as withTokens.
+func start(t *testing.T, tokens string) *site {
+	t.Helper()
+	target := httptest.NewServer(http.HandlerFunc(serveTarget))
+	t.Cleanup(target.Close)
+	outputs := httptest.NewServer(http.HandlerFunc(serveOutput))
+	t.Cleanup(outputs.Close)
+	dir := t.TempDir()
+	s := &site{t: t, file: filepath.Join(dir, "hookspan.yaml"), reload: make(chan os.Signal), outputs: outputs.URL, client: &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	s.text = "data_dir: " + filepath.Join(dir, "data") + `
+ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"%s}
+nats: {listen: "", events: {max_bytes: 64MiB}}
+sources: {get3w: {kind: get3w, secrets: [env:HOOK_SECRET], query: [ref, tenant]}}
+consumers:
+  archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}
+  billing: {kind: forward, url: "` + target.URL + `/billing", allow_private: true, secret: env:BILLING_SECRET, start: all}
+  search-team: {kind: pull}
+`
+	s.write(tokens)
+	if tokens != "" {
+		s.token = actToken
+	}
+	cfg, err := config.Load(s.file)
+	require.NoError(t, err)
+	getenv := func(name string) (string, bool) {
+		secret, ok := map[string]string{
+			"HOOK_SECRET": hookSecret, "READ_TOKEN": readToken, "ACT_TOKEN": actToken, "BILLING_SECRET": "whsec_" + strings.Repeat("bm8g", 10),
+		}[name]
+		return secret, ok
+	}
+	a, err := app.New(cfg, app.Options{File: s.file, Getenv: getenv, Log: io.Discard, Reload: s.reload})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, a.Stop()) })
+	require.NoError(t, a.Start(t.Context()))
+	s.url, s.hook = a.Ready().Admin, a.Ready().Webhooks["get3w"]
+	return s
+}
+
+// write writes the configuration, which is read again when somebody asks.
+func (s *site) write(tokens string) {
+	s.t.Helper()
+	require.NoError(s.t, os.WriteFile(s.file, fmt.Appendf(nil, s.text, tokens), 0o600))
+}
+
+// serveTarget is a service that does not want some models.
+func serveTarget(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.Header.Get("Ce-Model"), "broken") {
+		http.Error(w, "no <b>such</b> customer 4711", http.StatusUnprocessableEntity)
+	}
+}
+
+// serveOutput is a provider's store of outputs, and a site that links to the console.
+func serveOutput(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/link" {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<link rel="icon" href="data:,"><a href="%s">look</a>`, html.EscapeString(r.URL.Query().Get("to")))
+		return
+	}
+	if !strings.HasSuffix(r.URL.Path, ".png") {
+		http.NotFound(w, r)
+		return
+	}
+	img := image.NewRGBA(image.Rect(0, 0, 64, 48))
+	for i := range 64 * 48 {
+		img.SetRGBA(i%64, i/64, color.RGBA{uint8(i % 64 * 4), uint8(i / 64 * 5), uint8(len(r.URL.Path) * 8), 255})
+	}
+	w.Header().Set("Content-Type", "image/png")
+	_ = png.Encode(w, img)
+}
+
+// prediction is what a webhook tells.
+type prediction struct {
+	ID      string   `json:"id"`
+	Model   string   `json:"model,omitempty"`
+	Status  string   `json:"status"`
+	Outputs []string `json:"outputs,omitempty"`
+	Error   string   `json:"error,omitempty"`
+	Extra   string   `json:"extra,omitempty"`
+}
+
+// send posts a webhook as the provider does. Query is that of the address, or empty.
+func (s *site) send(p prediction, query url.Values) {
+	s.t.Helper()
+	body, err := json.Marshal(p)
+	require.NoError(s.t, err)
+	status := s.post(body, signing.Sign(body, []byte(hookSecret)), query)
+	require.Equal(s.t, http.StatusOK, status)
+}
+
+func (s *site) post(body []byte, signature string, query url.Values) int {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.hook+"?"+query.Encode(), bytes.NewReader(body))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(signing.Header, signature)
+	return s.answer(req)
+}
+
+func (s *site) answer(req *http.Request) int {
+	s.t.Helper()
+	res, err := s.client.Do(req)
+	require.NoError(s.t, err)
+	require.NoError(s.t, res.Body.Close())
+	return res.StatusCode
+}
+
+// ask asks the API.
+func ask[T any](s *site, path string) (out T) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url+"/api/v1"+path, http.NoBody)
+	require.NoError(s.t, err)
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	res, err := s.client.Do(req)
+	require.NoError(s.t, err)
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return out
+	}
+	require.NoError(s.t, json.NewDecoder(res.Body).Decode(&out))
+	return out
+}
+
+// What fill sends.
+const (
+	filledPredictions = 14
+	filledDead        = 3
+	filledArchived    = 6
+)
+
+// fill sends what a console shows: predictions of each status, outputs, dead letters, and
+// deliveries that were quarantined or refused. It returns when all of that has been done.
+func (s *site) fill() {
+	s.t.Helper()
+	models := []string{"black-forest-labs/flux-1.1-pro", "google/veo-3", "openai/whisper"}
+	for i := range filledArchived {
+		id := fmt.Sprintf("pred_%02d", i)
+		s.send(prediction{ID: id, Model: models[i%len(models)], Status: "processing"}, nil)
+		s.send(prediction{ID: id, Model: models[i%len(models)], Status: "completed", Outputs: []string{s.outputs + "/" + id + ".png"}}, url.Values{"ref": {fmt.Sprint("order-", i)}, "tenant": {"acme"}})
+	}
+	for i := range filledDead {
+		s.send(prediction{ID: fmt.Sprint("pred_dead_", i), Model: "broken/model", Status: "failed", Error: fmt.Sprint("out of memory on gpu ", i)}, nil)
+	}
+	s.send(prediction{ID: "pred_open", Model: models[0], Status: "processing"}, nil)
+	for i, text := range strangers {
+		s.send(prediction{ID: text + fmt.Sprint(i), Model: "broken/" + text, Status: "failed", Error: text, Extra: strings.Repeat(text, 1<<20/len(text))}, url.Values{"ref": {text}, "tenant": {text}})
+	}
+	broken := []byte(`{"id":"pred_unusable","status":"completed","<script>refused('ran')</script>"`)
+	require.Equal(s.t, http.StatusOK, s.post(broken, signing.Sign(broken, []byte(hookSecret)), nil))
+	require.Equal(s.t, http.StatusUnauthorized, s.post([]byte(`{"id":"pred_forged","status":"completed"}`), strings.Repeat("0", signing.Length), nil))
+	want := figures{Predictions: filledPredictions, Stored: filledArchived, Dead: filledDead + uint64(len(strangers)), Quarantined: 1, Refused: 1}
+	var got figures
+	require.Eventually(s.t, func() bool { got = s.figures(); return got == want }, patience, pause, "the bridge did not do what was sent: %+v", &got)
+}
+
+// figures are how much of what was sent has arrived where it belongs.
+type figures struct {
+	Predictions, Stored        int
+	Dead, Quarantined, Refused uint64
+}
+
+func (s *site) figures() figures {
+	s.t.Helper()
+	status := ask[adminapi.Status](s, "/status")
+	f := figures{Dead: status.Dead, Quarantined: status.Quarantined, Refused: status.Refused}
+	for _, p := range ask[adminapi.PredictionList](s, "/predictions?limit=100").Predictions {
+		f.Predictions++
+		f.Stored += p.Stored
+	}
+	return f
+}
