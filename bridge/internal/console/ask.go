@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 )
@@ -61,11 +62,10 @@ func (v *visit) call(method, path string, body []byte, header http.Header, out a
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	res := &answer{header: http.Header{}}
 	v.console.api.ServeHTTP(res, req)
+	res.WriteHeader(http.StatusOK) // it is that of a handler that wrote nothing
 	if res.err != nil {
 		return fmt.Errorf("reading the API's answer: %w", res.err)
 	}

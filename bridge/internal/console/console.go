@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -16,13 +17,15 @@ type Console struct {
 	api  http.Handler
 	log  *zap.Logger
 	http http.Handler
+	// writeTime is how long a browser may take to read what it was sent of a stream.
+	writeTime time.Duration
 }
 
 // New returns the pages of a bridge. Api answers the paths of the API and checks who asks: each
 // request to it has the address and the headers of the browser's, and the browser's token as
 // Authorization.
 func New(api http.Handler, log *zap.Logger) *Console {
-	c := &Console{api: api, log: log}
+	c := &Console{api: api, log: log, writeTime: writeTime}
 	mux := http.NewServeMux()
 	missing := c.page(page{template: "missing", title: "No such page", status: http.StatusNotFound})
 	mux.Handle("GET /static/{name}", static(missing))

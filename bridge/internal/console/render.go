@@ -130,7 +130,7 @@ func (c *Console) failPage(w http.ResponseWriter, v *visit, p page, err error) {
 	if why.RetryAfter != "" {
 		w.Header().Set("Retry-After", why.RetryAfter)
 	}
-	p.template, p.status = "problem", why.Status
+	p.rail, p.template, p.status = cmp.Or(p.rail, p.template), "problem", why.Status
 	c.render(w, v, p, why)
 }
 

@@ -81,7 +81,7 @@ func setToken(w http.ResponseWriter, r *http.Request, token string, seconds int)
 // that is none.
 func nextPath(text string) string {
 	u, err := url.Parse(text)
-	if len(text) > maxNext || err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") || strings.Contains(text, `\`) {
+	if err != nil || u.Host != "" || !strings.HasPrefix(text, "/") || strings.HasPrefix(u.Path, "//") || strings.Contains(text, `\`) || len(u.RequestURI()) > maxNext {
 		return "/"
 	}
 	return u.RequestURI()

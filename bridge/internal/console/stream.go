@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// writeTime is how long a browser may take to read what it was sent.
+	// writeTime is the default of [Console.writeTime].
 	writeTime = 10 * time.Second
 	// maxLine bounds a line of a stream of the API, in bytes.
 	maxLine = 1 << 20
@@ -64,7 +64,7 @@ func (c *Console) stream(s stream) http.Handler {
 			c.api.ServeHTTP(api, req)
 			_ = out.Close()
 		}()
-		err = s.copy(w, in)
+		err = s.copy(w, in, c.writeTime)
 		_ = in.CloseWithError(io.ErrClosedPipe) // the API notices at its next row
 		cancel()
 		<-ended
@@ -81,12 +81,13 @@ func (c *Console) stream(s stream) http.Handler {
 // errBegun means that the browser has the beginning of a stream.
 var errBegun = errors.New("the stream has begun")
 
-// copy writes the rows of a stream until it ends or the browser does not read.
-func (s stream) copy(w http.ResponseWriter, in io.Reader) error {
+// copy writes the rows of a stream until it ends or the browser does not read what it was sent
+// within a time.
+func (s stream) copy(w http.ResponseWriter, in io.Reader, within time.Duration) error {
 	var begun error
 	control := http.NewResponseController(w)
 	err := eventstream.Read(in, maxLine, func() {}, func(e eventstream.Event) error {
-		if err := control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		if err := control.SetWriteDeadline(time.Now().Add(within)); err != nil {
 			return err
 		}
 		if begun == nil {

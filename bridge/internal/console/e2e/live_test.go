@@ -8,6 +8,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // key presses keys.
@@ -82,7 +84,7 @@ func TestBridgeThatDoesNotAnswer(t *testing.T) {
 	require.True(t, b.tick())
 	b.until(`document.getElementById('said').textContent.startsWith('The bridge does not answer. This page is of ')`)
 	s.send(prediction{ID: "pred_1", Status: "completed"}, nil)
-	require.Eventually(t, func() bool { return s.figures().Predictions == 1 }, patience, pause)
+	require.Eventually(t, func() bool { return ask[adminapi.Status](s, "/status").Predictions.Expected == 1 }, patience, pause)
 	value[bool](b, `(window.fetch = window.realFetch, true)`)
 	require.True(t, b.tick())
 	b.until(`/1 expected/.test(document.querySelector('main').innerText)`)

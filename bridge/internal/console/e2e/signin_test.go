@@ -109,7 +109,10 @@ func TestFormsOfOtherSites(t *testing.T) {
 	t.Parallel()
 	s := start(t, withTokens)
 	for _, foreign := range []map[string]string{
-		{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://example.invalid"}, {"Origin": "null"},
+		{"Sec-Fetch-Site": "cross-site"},
+		{"Sec-Fetch-Site": "same-site"},
+		{"Origin": "http://example.invalid"},
+		{"Origin": "null"},
 		{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Origin": "http://example.invalid"},
 	} {
 		for _, path := range []string{"/sign-in", "/sign-out", "/consumers/billing/pause"} {
