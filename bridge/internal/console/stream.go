@@ -27,8 +27,10 @@ type stream struct {
 	path string
 	// params are those of the page's query that the API takes too.
 	params []string
-	// row returns the HTML of an event of the API; empty is none.
-	row func(e eventstream.Event) (template.HTML, error)
+	// rows returns what makes the rows of one browser: row returns the HTML of an event of the
+	// API; empty is none. It is called for every event, also for those without a name, which
+	// come at least every 15 s.
+	rows func() (row func(e eventstream.Event) (template.HTML, error))
 }
 
 // stream returns the handler of a live part. It ends with the stream of the API, which goes on
@@ -41,6 +43,12 @@ func (c *Console) stream(s stream) http.Handler {
 			if value := r.URL.Query().Get(name); value != "" {
 				query.Set(name, value)
 			}
+		}
+		// The server's limit is for requests that end: all that can still come is that the
+		// browser goes away.
+		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+			c.fail(w, v, err)
+			return
 		}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -84,7 +92,7 @@ var errBegun = errors.New("the stream has begun")
 // copy writes the rows of a stream until it ends or the browser does not read.
 func (s stream) copy(w http.ResponseWriter, in io.Reader) error {
 	var begun error
-	control := http.NewResponseController(w)
+	control, row := http.NewResponseController(w), s.rows()
 	err := eventstream.Read(in, maxLine, func() {}, func(e eventstream.Event) error {
 		if err := control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 			return err
@@ -96,20 +104,17 @@ func (s stream) copy(w http.ResponseWriter, in io.Reader) error {
 			h.Set("Cache-Control", "no-store, no-transform")
 			h.Set("X-Accel-Buffering", "no")
 		}
-		var row template.HTML
-		if e.Name != "" {
-			var err error
-			if row, err = s.row(e); err != nil {
-				return err
-			}
+		html, err := row(e)
+		if err != nil {
+			return err
 		}
 		var id *uint64
 		if n, err := strconv.ParseUint(e.ID, 10, 64); err == nil {
 			id = &n
 		}
 		var data []byte
-		if row != "" {
-			data = []byte(strings.ReplaceAll(string(row), "\n", " "))
+		if html != "" {
+			data = []byte(strings.ReplaceAll(string(html), "\n", " "))
 		}
 		if _, err := w.Write(eventstream.Append(nil, "", id, data)); err != nil {
 			return err
@@ -139,3 +144,6 @@ func (s *streamed) Flush() {}
 
 // SetWriteDeadline does nothing: the browser's connection has a deadline of its own.
 func (s *streamed) SetWriteDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing: the request of the API has no body.
+func (s *streamed) SetReadDeadline(time.Time) error { return nil }
