@@ -133,6 +133,8 @@ var arrows = map[string]arrow{
 	"cmd/bench":             {ours: []string{"bridge", rig}}, // it compares a bridge with an Echo server
 	"cmd/chaos":             {ours: []string{"bridge", rig}, never: []string{echo}},
 	"cmd/demo":              {ours: []string{"bridge", "bridge/client", rig}, never: []string{echo}},
+	"examples":              {stdOnly: true},
+	"examples/go":           {never: withoutServer},
 	"cmd/internal/simulate": {ours: []string{"bridge", "bridge/client", "bridge/config"}, never: withoutNATS},
 	rig:                     {never: []string{echo}},
 }

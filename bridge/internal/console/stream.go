@@ -17,6 +17,8 @@ import (
 const (
 	// writeTime is how long a browser may take to read what it was sent.
 	writeTime = 10 * time.Second
+	// quiet is after how long a stream shows that it is alive.
+	quiet = 10 * time.Second
 	// maxLine bounds a line of a stream of the API, in bytes.
 	maxLine = 1 << 20
 )
@@ -28,8 +30,8 @@ type stream struct {
 	// params are those of the page's query that the API takes too.
 	params []string
 	// rows returns what makes the rows of one browser: row returns the HTML of an event of the
-	// API; empty is none. It is called for every event, also for those without a name, which
-	// come at least every 15 s.
+	// API; empty is none. It is called for every event, and for an empty one when nothing has
+	// come for some seconds.
 	rows func() (row func(e eventstream.Event) (template.HTML, error))
 }
 
@@ -91,37 +93,63 @@ var errBegun = errors.New("the stream has begun")
 
 // copy writes the rows of a stream until it ends or the browser does not read.
 func (s stream) copy(w http.ResponseWriter, in io.Reader) error {
-	var begun error
-	control, row := http.NewResponseController(w), s.rows()
-	err := eventstream.Read(in, maxLine, func() {}, func(e eventstream.Event) error {
-		if err := control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-			return err
+	out := rowWriter{w: w, control: http.NewResponseController(w), row: s.rows()}
+	var failed error
+	// The API shows at once, and every 15 s, that its stream is alive; so does this one.
+	alive := func() {
+		if failed == nil && time.Since(out.wrote) > quiet {
+			failed = out.write(eventstream.Event{})
 		}
-		if begun == nil {
-			begun = errBegun
-			h := w.Header()
-			h.Set("Content-Type", "text/event-stream")
-			h.Set("Cache-Control", "no-store, no-transform")
-			h.Set("X-Accel-Buffering", "no")
+	}
+	err := eventstream.Read(in, maxLine, alive, func(e eventstream.Event) error {
+		if failed != nil {
+			return failed
 		}
-		html, err := row(e)
-		if err != nil {
-			return err
-		}
-		var id *uint64
-		if n, err := strconv.ParseUint(e.ID, 10, 64); err == nil {
-			id = &n
-		}
-		var data []byte
-		if html != "" {
-			data = []byte(strings.ReplaceAll(string(html), "\n", " "))
-		}
-		if _, err := w.Write(eventstream.Append(nil, "", id, data)); err != nil {
-			return err
-		}
-		return control.Flush()
+		return out.write(e)
 	})
-	return errors.Join(begun, err)
+	if !out.wrote.IsZero() {
+		err = errors.Join(errBegun, err)
+	}
+	return err
+}
+
+// rowWriter writes rows for one browser.
+type rowWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	row     func(e eventstream.Event) (template.HTML, error)
+	// wrote is when something was last written, zero before.
+	wrote time.Time
+}
+
+// write writes the row of an event of the API; without one it shows that the stream is alive.
+func (o *rowWriter) write(e eventstream.Event) error {
+	row, err := o.row(e)
+	if err != nil {
+		return err
+	}
+	if err := o.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	if o.wrote.IsZero() {
+		h := o.w.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("Cache-Control", "no-store, no-transform")
+		h.Set("X-Accel-Buffering", "no")
+	}
+	o.wrote = time.Now()
+	var id *uint64
+	if n, err := strconv.ParseUint(e.ID, 10, 64); err == nil {
+		id = &n
+	}
+	var data []byte
+	if row != "" {
+		data = []byte(strings.ReplaceAll(string(row), "\n", " "))
+	}
+	if _, err := o.w.Write(eventstream.Append(nil, "", id, data)); err != nil {
+		return err
+	}
+	return o.control.Flush()
 }
 
 // streamed passes a stream of the API on, and keeps an answer that is none.
