@@ -40,6 +40,8 @@ type liveData struct {
 	Rows string
 	// BeforeProblem is why nothing is there of what came before.
 	BeforeProblem error
+	// Wrong is why the filter line cannot be understood.
+	Wrong error
 }
 
 // Chips are common filters.
@@ -53,7 +55,8 @@ func live(v *visit) (any, error) {
 	d := liveData{Query: strings.TrimSpace(v.request.URL.Query().Get("q"))}
 	filter, err := liveFilter(d.Query)
 	if err != nil {
-		return nil, err
+		d.Wrong = err
+		return d, nil //nolint:nilerr // the page says it, beside the line
 	}
 	rows := url.Values{"rate": {strconv.Itoa(liveRate)}}
 	for name, values := range filter {

@@ -19,6 +19,8 @@ type modelsData struct {
 	// Query, Since and Order are as in the address; Since and Order are never empty.
 	Query, Since, Order string
 	Cursor              string
+	// Wrong is why the filter line cannot be understood.
+	Wrong error
 }
 
 // Sinces and Orders are what a person can choose.
@@ -66,7 +68,8 @@ func models(v *visit) (any, error) {
 		}
 		term = strings.TrimPrefix(term, "model:")
 		if asked.Has("model") {
-			return nil, wrong("One model can be asked for at a time, such as google/*, and one source, such as source:get3w.")
+			d.Wrong = wrong("One model can be asked for at a time, such as google/*, and one source, such as source:get3w.")
+			return d, nil
 		}
 		asked.Set("model", term)
 	}
