@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 )
@@ -61,9 +62,7 @@ func (v *visit) call(method, path string, body []byte, header http.Header, out a
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	res := &answer{header: http.Header{}}
 	v.console.api.ServeHTTP(res, req)
 	if res.err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -59,9 +60,7 @@ func live(v *visit) (any, error) {
 		return d, nil //nolint:nilerr // the page says it, beside the line
 	}
 	rows := url.Values{"rate": {strconv.Itoa(liveRate)}}
-	for name, values := range filter {
-		rows[name] = values
-	}
+	maps.Copy(rows, filter)
 	if !filter.Has("consumer") { // the list cannot select by consumer
 		filter.Set("limit", strconv.Itoa(liveBefore))
 		list, err := ask[adminapi.EventList](v, "/events", filter)
@@ -77,7 +76,7 @@ func live(v *visit) (any, error) {
 // liveFilter reads the filter line: KEY:VALUE, or the id of a prediction.
 func liveFilter(line string) (url.Values, error) {
 	filter := url.Values{}
-	for _, term := range strings.Fields(line) {
+	for term := range strings.FieldsSeq(line) {
 		key, value, ok := strings.Cut(term, ":")
 		if !ok {
 			key, value = "prediction", term

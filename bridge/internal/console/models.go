@@ -61,7 +61,7 @@ func models(v *visit) (any, error) {
 	if d.Cursor != "" {
 		asked.Set("cursor", d.Cursor)
 	}
-	for _, term := range strings.Fields(d.Query) {
+	for term := range strings.FieldsSeq(d.Query) {
 		if source, ok := strings.CutPrefix(term, "source:"); ok {
 			asked.Set("source", source)
 			continue

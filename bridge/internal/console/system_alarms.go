@@ -44,7 +44,7 @@ func alarms(v *visit) (any, error) {
 	if d.Cursor != "" {
 		asked.Set("cursor", d.Cursor)
 	}
-	for _, term := range strings.Fields(d.Query) {
+	for term := range strings.FieldsSeq(d.Query) {
 		if subject, ok := strings.CutPrefix(term, "subject:"); ok {
 			asked.Set("subject", subject)
 		} else {
