@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/zap"
@@ -19,8 +20,10 @@ import (
 // and keeps what it was told.
 type fakeAPI struct {
 	answers map[string]any
-	asked   []string
-	told    map[string]string
+
+	mu    sync.Mutex // pages ask several things at once
+	asked []string
+	told  map[string]string
 }
 
 // newFake returns pages whose API knows a caller with all scopes and what answers has.
@@ -34,13 +37,17 @@ func newFake(t *testing.T, answers map[string]any) (*Console, *fakeAPI) {
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.EscapedPath(), apiPrefix)
 	route := r.Method + " " + path
+	f.mu.Lock()
 	f.asked = append(f.asked, r.Method+" "+strings.TrimPrefix(r.URL.String(), apiPrefix))
+	f.mu.Unlock()
 	if r.Method == http.MethodPost {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			panic(err)
 		}
+		f.mu.Lock()
 		f.told[path] += string(body)
+		f.mu.Unlock()
 	}
 	switch answer := f.answers[route].(type) {
 	case nil:
