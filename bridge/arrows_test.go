@@ -58,7 +58,7 @@ var arrows = map[string]arrow{
 	// The machinery, from the top down.
 	"bridge/internal/audit":                {never: append(withoutNATS, "net/http")},
 	"bridge/internal/admin":                {ours: []string{"bridge", "bridge/internal/search"}, never: []string{nats}},
-	"bridge/internal/console":              {never: append(withoutNATS, "github.com/prometheus/")},
+	"bridge/internal/console":              {ours: []string{"bridge", "examples"}, never: append(withoutNATS, "github.com/prometheus/")},
 	"bridge/internal/console/e2e":          {}, // tests only
 	"bridge/internal/search":               {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
@@ -134,6 +134,8 @@ var arrows = map[string]arrow{
 	"cmd/bench":             {ours: []string{"bridge", rig}}, // it compares a bridge with an Echo server
 	"cmd/chaos":             {ours: []string{"bridge", rig}, never: []string{echo}},
 	"cmd/demo":              {ours: []string{"bridge", "bridge/client", rig}, never: []string{echo}},
+	"examples":              {stdOnly: true},
+	"examples/go":           {never: withoutServer},
 	"cmd/internal/simulate": {ours: []string{"bridge", "bridge/client", "bridge/config"}, never: withoutNATS},
 	rig:                     {never: []string{echo}},
 }

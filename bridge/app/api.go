@@ -95,6 +95,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 	admin.RegisterErase(api, w.eraser)
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
+	admin.RegisterConfig(api, a.configInForce)
 	admin.RegisterLive(api, a.live)
 	admin.RegisterDoctor(api, &doctorOperator{app: a})
 }

@@ -104,7 +104,7 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		})
 	}
 	lists := []string{
-		"/alarms", "/alarms?active=true", "/audit", "/consumers", "/dead", "/dead/groups", "/doctor", "/events", "/jobs", "/journal", "/me", "/models", "/names", "/predictions",
+		"/alarms", "/alarms?active=true", "/audit", "/config", "/consumers", "/dead", "/dead/groups", "/doctor", "/events", "/jobs", "/journal", "/me", "/models", "/names", "/predictions",
 		"/predictions?q=a", "/quarantine", "/status", "/view",
 	}
 	all := func() {

@@ -71,6 +71,7 @@ type App struct {
 	audit     *audit.Log    // set with operators
 	checks    *admin.Checks
 	started   atomic.Bool
+	force     *atomic.Pointer[inForce]
 
 	// The results of the parts, see parts.go; nil when the roles of the process leave the part
 	// out.
@@ -114,10 +115,10 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	seen := digests{}
 	seen.add(opts.File)
 	seen.add(cfg.SecretFiles()...)
-	return newApp(cfg, seen, opts)
+	return newApp(cfg, readDocument(opts.File), seen, opts)
 }
 
-func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) {
+func newApp(cfg *config.Config, doc *config.Document, seen digests, opts Options) (_ *App, err error) {
 	registry, err := telemetry.NewRegistry(telemetry.Build{Version: opts.Version, NATS: server.VERSION})
 	if err != nil {
 		return nil, err
@@ -126,7 +127,8 @@ func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) 
 	if err != nil {
 		return nil, err
 	}
-	a := &App{env: e, opts: opts, seen: seen, registry: registry, checks: &admin.Checks{}}
+	a := &App{env: e, opts: opts, seen: seen, registry: registry, checks: &admin.Checks{}, force: &atomic.Pointer[inForce]{}}
+	a.force.Store(&inForce{cfg: cfg, doc: doc})
 	a.stopTime = time.Duration(cfg.Ingress.ShutdownDelay+cfg.Ingress.Deadline) + stopMargin
 	running, stop := context.WithCancel(context.Background())
 	a.stop = stop

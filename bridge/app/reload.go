@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,7 @@ type reloader struct {
 
 	succeeded, failed prometheus.Counter
 	last              prometheus.Gauge
+	force             *atomic.Pointer[inForce]
 
 	// Owned by the goroutine of run.
 
@@ -48,7 +50,7 @@ func (a *App) openReloader() (err error) {
 	if a.reloader, err = newReloader(a.env, a.opts.File, a.sources, a.seen, a.submits.sources); err != nil {
 		return err
 	}
-	a.reloader.in, a.reloader.operators, a.reloader.secrets = a.ingress, a.operators, a.secrets
+	a.reloader.in, a.reloader.operators, a.reloader.secrets, a.reloader.force = a.ingress, a.operators, a.secrets, a.force
 	return nil
 }
 
@@ -72,7 +74,7 @@ func newReloader(e *env, file string, sources sourceSet, seen digests, submits *
 	return &reloader{
 		path: file, getenv: e.getenv, log: e.log.Named("reload"), submits: submits, providers: submits.providers,
 		succeeded: reloads.WithLabelValues("success"), failed: reloads.WithLabelValues("failure"), last: last,
-		running: *e.cfg, sources: sources, tried: seen,
+		running: *e.cfg, sources: sources, tried: seen, force: &atomic.Pointer[inForce]{},
 	}, e.register(reloads, last)
 }
 
@@ -126,7 +128,7 @@ func (r *reloader) try() error {
 	r.tried = digests{}
 	r.tried.add(r.path)
 	r.tried.add(r.running.SecretFiles()...)
-	cfg, err := config.Load(r.path)
+	cfg, doc, err := config.LoadDocument(r.path)
 	if err != nil {
 		r.readTokens(&r.running)
 		return err
@@ -178,6 +180,8 @@ func (r *reloader) try() error {
 	}
 	r.submits.apply(submits)
 	r.sources, r.running.Sources = sources, cfg.Sources
+	running := r.running
+	r.force.Store(&inForce{cfg: &running, doc: doc, restart: needs})
 	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed), zap.Strings("secrets_changed", append(signing, asking...)))
 	sources.warn(r.log, changed)
 	if len(needs) > 0 {

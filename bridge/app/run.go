@@ -65,12 +65,12 @@ func (a *App) StopTime() time.Duration { return a.stopTime }
 func Run(ctx context.Context, opts Options, ready func(*App) error) error {
 	seen := digests{}
 	seen.add(opts.File) // before it is read, so that no later change is missed
-	cfg, err := config.Load(opts.File)
+	cfg, doc, err := config.LoadDocument(opts.File)
 	if err != nil {
 		return err
 	}
 	seen.add(cfg.SecretFiles()...)
-	a, err := newApp(cfg, seen, opts)
+	a, err := newApp(cfg, doc, seen, opts)
 	if err != nil {
 		return err
 	}

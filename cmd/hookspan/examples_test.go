@@ -176,6 +176,27 @@ func TestDocumentedProgram(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
+// The example in Go handles what comes, and its keys are those of the others.
+func TestGoExample(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "example")
+	built, err := exec.Command("go", "build", "-o", program, filepath.Join("..", "..", "examples", "go")).CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	p := serveHere(t, exampleConfig)
+	status, answer := p.post(documented)
+	require.Equal(t, 200, status, answer)
+	js := p.as("pictures")
+	require.Eventually(t, func() bool { // it is made beside what is ready
+		_, err = js.Consumer(t.Context(), "HOOKSPAN_EVENTS", "pictures")
+		return err == nil
+	}, patience, 5*time.Millisecond)
+	said := p.example(t.TempDir(), []string{"--consumer", "pictures"}, program, "pictures")
+	require.Eventually(t, func() bool { return strings.Contains(said.String(), "\n") }, patience, 10*time.Millisecond, "%s %s", said, p.logs)
+	require.Regexp(t, "^pictures:/sources/get3w:pred_abc123/completed/[0-9a-f]{16} [0-9]+ bytes\n$", said.String())
+	require.Eventually(t, func() bool { s := p.state("pictures"); return s.Pending == 0 && s.Unsettled == 0 }, patience, 10*time.Millisecond)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
 // comeBack returns the predictions of the copies for the consumer alone, in order.
 func (p *program) comeBack(consumer string) []string {
 	p.t.Helper()

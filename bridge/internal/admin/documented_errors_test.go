@@ -34,6 +34,7 @@ func panicking(api *echo.Group) {
 	admin.RegisterAudit(api, struct{ admin.Audit }{})
 	admin.RegisterLive(api, struct{ admin.Live }{})
 	admin.RegisterDoctor(api, struct{ doctor }{})
+	admin.RegisterConfig(api, nil)
 }
 
 // journal and doctor embed parts that have a method of their own name.

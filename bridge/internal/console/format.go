@@ -38,6 +38,17 @@ var funcs = template.FuncMap{
 	"float":      toFloat,
 	"dict":       dict,
 	"query":      query,
+	"plural":     plural,
+	"why":        why,
+	"auditWords": auditWords,
+	"setting":    setting,
+	"quoted":     quoted,
+	"failedOf":   failedOf,
+	"points":     points,
+	"worse":      worse,
+	"previous":   func(n uint64) uint64 { return n - min(n, 1) },
+	"liveKept":   func() int { return liveKept },
+	"liveShown":  func() int { return liveRate },
 }
 
 // text returns a stranger's text for one row: without control and bidirectional characters,
@@ -52,6 +63,9 @@ func text(s any) string {
 
 // count writes a number with thin spaces between thousands.
 func count(n any) string {
+	if p, ok := n.(*int); ok && p != nil {
+		n = *p
+	}
 	digits := fmt.Sprint(n)
 	sign := ""
 	if rest, negative := strings.CutPrefix(digits, "-"); negative {
@@ -173,6 +187,14 @@ func predictionPath(source, id string) string {
 	return "/predictions/" + url.PathEscape(source) + "/" + url.PathEscape(id)
 }
 
+// plural writes a number before the word for one, or for several.
+func plural(n any, one, several string) string {
+	if fmt.Sprint(n) == "1" {
+		return "1 " + one
+	}
+	return count(n) + " " + several
+}
+
 // words makes a token of the API readable.
 func words(token any) string { return strings.ReplaceAll(fmt.Sprint(token), "_", " ") }
 
@@ -184,7 +206,8 @@ var tones = map[string]string{
 	"handled": "good", "dead_letter": "bad",
 	"done": "good", "cancelled": "mute", "running": "busy", "queued": "busy", "counting": "busy",
 	"stored": "good", "pending": "warn", "expired": "bad",
-	"warning": "warn", "error": "bad", "info": "mute",
+	"warning": "warn", "error": "bad", "info": "mute", "problem": "bad", "note": "mute",
+	"safe": "good", "fair": "warn", "unsafe": "bad",
 }
 
 func tone(state any) string {

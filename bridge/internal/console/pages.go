@@ -3,13 +3,13 @@ package console
 import "maps"
 
 // pages are all pages, by their patterns.
-var pages = union(nowPages)
+var pages = union(nowPages, consumerPages, modelPages, livePages, systemPages)
 
 // acts are what a person can do, by the patterns of their forms.
-var acts = union[act]()
+var acts = union[act](consumerActs)
 
 // streams are the pages' live parts, by their patterns.
-var streams = union[stream]()
+var streams = union[stream](liveStreams)
 
 // union returns all entries of some tables, one of each part of the console.
 func union[T any](tables ...map[string]T) map[string]T {

@@ -17,6 +17,8 @@ import (
 const (
 	// writeTime is the default of [Console.writeTime].
 	writeTime = 10 * time.Second
+	// quiet is after how long a stream shows that it is alive.
+	quiet = 10 * time.Second
 	// maxLine bounds a line of a stream of the API, in bytes.
 	maxLine = 1 << 20
 )
@@ -27,8 +29,10 @@ type stream struct {
 	path string
 	// params are those of the page's query that the API takes too.
 	params []string
-	// row returns the HTML of an event of the API; empty is none.
-	row func(e eventstream.Event) (template.HTML, error)
+	// rows returns what makes the rows of one browser: row returns the HTML of an event of the
+	// API; empty is none. It is called for every event, and for an empty one when nothing has
+	// come for some seconds.
+	rows func() (row func(e eventstream.Event) (template.HTML, error))
 }
 
 // stream returns the handler of a live part. It ends with the stream of the API, which goes on
@@ -41,6 +45,12 @@ func (c *Console) stream(s stream) http.Handler {
 			if value := r.URL.Query().Get(name); value != "" {
 				query.Set(name, value)
 			}
+		}
+		// The server's limit is for requests that end: all that can still come is that the
+		// browser goes away.
+		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+			c.fail(w, v, err)
+			return
 		}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -84,40 +94,64 @@ var errBegun = errors.New("the stream has begun")
 // copy writes the rows of a stream until it ends or the browser does not read what it was sent
 // within a time.
 func (s stream) copy(w http.ResponseWriter, in io.Reader, within time.Duration) error {
-	var begun error
-	control := http.NewResponseController(w)
-	err := eventstream.Read(in, maxLine, func() {}, func(e eventstream.Event) error {
-		if err := control.SetWriteDeadline(time.Now().Add(within)); err != nil {
-			return err
+	out := rowWriter{w: w, control: http.NewResponseController(w), within: within, row: s.rows()}
+	var failed error
+	// The API shows at once, and every 15 s, that its stream is alive; so does this one.
+	alive := func() {
+		if failed == nil && time.Since(out.wrote) > quiet {
+			failed = out.write(eventstream.Event{})
 		}
-		if begun == nil {
-			begun = errBegun
-			h := w.Header()
-			h.Set("Content-Type", "text/event-stream")
-			h.Set("Cache-Control", "no-store, no-transform")
-			h.Set("X-Accel-Buffering", "no")
+	}
+	err := eventstream.Read(in, maxLine, alive, func(e eventstream.Event) error {
+		if failed != nil {
+			return failed
 		}
-		var row template.HTML
-		if e.Name != "" {
-			var err error
-			if row, err = s.row(e); err != nil {
-				return err
-			}
-		}
-		var id *uint64
-		if n, err := strconv.ParseUint(e.ID, 10, 64); err == nil {
-			id = &n
-		}
-		var data []byte
-		if row != "" {
-			data = []byte(strings.ReplaceAll(string(row), "\n", " "))
-		}
-		if _, err := w.Write(eventstream.Append(nil, "", id, data)); err != nil {
-			return err
-		}
-		return control.Flush()
+		return out.write(e)
 	})
-	return errors.Join(begun, err)
+	if !out.wrote.IsZero() {
+		err = errors.Join(errBegun, err)
+	}
+	return err
+}
+
+// rowWriter writes rows for one browser.
+type rowWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	within  time.Duration
+	row     func(e eventstream.Event) (template.HTML, error)
+	// wrote is when something was last written, zero before.
+	wrote time.Time
+}
+
+// write writes the row of an event of the API; without one it shows that the stream is alive.
+func (o *rowWriter) write(e eventstream.Event) error {
+	row, err := o.row(e)
+	if err != nil {
+		return err
+	}
+	if err := o.control.SetWriteDeadline(time.Now().Add(o.within)); err != nil {
+		return err
+	}
+	if o.wrote.IsZero() {
+		h := o.w.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("Cache-Control", "no-store, no-transform")
+		h.Set("X-Accel-Buffering", "no")
+	}
+	o.wrote = time.Now()
+	var id *uint64
+	if n, err := strconv.ParseUint(e.ID, 10, 64); err == nil {
+		id = &n
+	}
+	var data []byte
+	if row != "" {
+		data = []byte(strings.ReplaceAll(string(row), "\n", " "))
+	}
+	if _, err := o.w.Write(eventstream.Append(nil, "", id, data)); err != nil {
+		return err
+	}
+	return o.control.Flush()
 }
 
 // streamed passes a stream of the API on, and keeps an answer that is none.

@@ -52,6 +52,43 @@ setInterval(() => {
   }
 }, 1000);
 
+// Rows that come (tbody with data-live). They wait, and are counted, while somebody pauses,
+// points at a row or has scrolled down.
+const keptRows = 200;
+let fresh = [], freshCount = 0;
+const feed = () => document.querySelector('tbody[data-live]');
+const reading = () => paused || scrollY > 160 || matchMedia('(hover: hover)').matches && feed().matches(':hover');
+function showFresh(now) {
+  if (now && fresh.length) {
+    feed().insertAdjacentHTML('afterbegin', fresh.reverse().join(''));
+    [fresh, freshCount] = [[], 0];
+    for (const row of [...feed().rows].slice(keptRows)) row.remove();
+  }
+  const b = document.querySelector('[data-fresh]');
+  b.hidden = freshCount === 0;
+  b.textContent = freshCount + ' new';
+}
+setInterval(() => { if (feed()) showFresh(!reading()); }, 250);
+document.addEventListener('htmx:sse:before:message', (e) => {
+  e.preventDefault();
+  fresh = [...fresh, e.detail.message.data].slice(-keptRows);
+  freshCount += e.detail.message.data.split('<tr id=').length - 1;
+});
+function connected(on, words) {
+  const state = document.getElementById('live-state');
+  if (!state) return;
+  state.className = 'state ' + (on ? 'good' : 'warn');
+  state.textContent = words;
+}
+document.addEventListener('htmx:sse:after:connection', () => connected(true, 'connected'));
+document.addEventListener('htmx:sse:error', () => connected(false, 'connecting again'));
+for (const name of ['htmx:response:error', 'htmx:error', 'htmx:sse:close']) {
+  document.addEventListener(name, () => {
+    connected(false, 'not connected, tries again');
+    setTimeout(() => feed()?.dispatchEvent(new CustomEvent('again')), 4000);
+  });
+}
+
 // Rows: the marked one has aria-selected; its first link opens it, its checkbox selects it.
 const rows = () => all('[data-rows] tbody tr, [data-rows] > li');
 const marked = () => document.querySelector('[data-rows] [data-marked]');
@@ -111,6 +148,11 @@ document.addEventListener('keydown', (e) => {
 
 document.addEventListener('click', async (e) => {
   if (e.target.closest('[data-pause]')) pause(!paused);
+  if (e.target.closest('[data-fresh]')) {
+    pause(false);
+    scrollTo(0, 0);
+    showFresh(true);
+  }
   const copy = e.target.closest('[data-copy]');
   if (copy) {
     try {
