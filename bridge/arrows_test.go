@@ -58,7 +58,7 @@ var arrows = map[string]arrow{
 	// The machinery, from the top down.
 	"bridge/internal/audit":                {never: append(withoutNATS, "net/http")},
 	"bridge/internal/admin":                {ours: []string{"bridge", "bridge/internal/search"}, never: []string{nats}},
-	"bridge/internal/console":              {never: append(withoutNATS, "github.com/prometheus/")},
+	"bridge/internal/console":              {ours: []string{"bridge"}, never: append(withoutNATS, "github.com/prometheus/")},
 	"bridge/internal/search":               {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/bucket":               {ours: []string{"bridge"}, never: withoutServer},

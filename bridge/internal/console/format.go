@@ -38,6 +38,9 @@ var funcs = template.FuncMap{
 	"float":      toFloat,
 	"dict":       dict,
 	"query":      query,
+	"deadCause":  deadCause,
+	"keptCause":  keptCause,
+	"lower":      lower,
 }
 
 // text returns a stranger's text for one row: without control and bidirectional characters,
@@ -173,8 +176,8 @@ func predictionPath(source, id string) string {
 	return "/predictions/" + url.PathEscape(source) + "/" + url.PathEscape(id)
 }
 
-// words makes a token of the API readable.
-func words(token any) string { return strings.ReplaceAll(fmt.Sprint(token), "_", " ") }
+// words makes a token of the API readable, also one that a stranger chose.
+func words(token any) string { return strings.ReplaceAll(text(token), "_", " ") }
 
 // tones are what a state is shown as: "good", "busy", "warn", "bad" or "mute".
 var tones = map[string]string{

@@ -3,10 +3,10 @@ package console
 import "maps"
 
 // pages are all pages, by their patterns.
-var pages = union(nowPages)
+var pages = union(nowPages, deadPages, keptPages, jobPages)
 
 // acts are what a person can do, by the patterns of their forms.
-var acts = union[act]()
+var acts = union(deadActs, keptActs, jobActs)
 
 // streams are the pages' live parts, by their patterns.
 var streams = union[stream]()
