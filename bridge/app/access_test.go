@@ -62,6 +62,7 @@ var scopes = map[string]string{
 	"GET /predictions/:source/:id/timeline": "read",
 	"GET /quarantine":                       "read",
 	"GET /quarantine/:stream/:seq":          "read",
+	"GET /quarantine/causes":                "read",
 	"POST /quarantine/accept":               "act",
 	"POST /quarantine/drop":                 "act",
 	"POST /quarantine/reverify":             "act",

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/jobs"
 	"github.com/hookspan/hookspan/bridge/internal/lists"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
@@ -69,6 +70,7 @@ func (a *App) openWork() (w work, err error) {
 		Names:   names,
 		Handled: attemptrecord.NewLookup(a.store.work, names).Handled,
 		Filter:  a.filterOf,
+		Group:   view.DeadGroupID,
 	})
 	w.kept, w.eraser = a.keptEntries(), a.eraser()
 	w.jobs, err = a.openJobs(w.again, w.kept, w.eraser)

@@ -105,7 +105,7 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 	}
 	lists := []string{
 		"/alarms", "/alarms?active=true", "/audit", "/config", "/consumers", "/dead", "/dead/groups", "/doctor", "/events", "/jobs", "/journal", "/me", "/models", "/names", "/predictions",
-		"/predictions?q=a", "/quarantine", "/status", "/view",
+		"/predictions?q=a", "/quarantine", "/quarantine/causes", "/status", "/view",
 	}
 	all := func() {
 		for _, path := range lists {
@@ -133,7 +133,7 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		return status == 200
 	}, time.Minute, 10*time.Millisecond)
 	calls := map[string][]string{
-		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`, `{"kind":"erase","tenant":"nobody","dry_run":true}`},
+		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"redrive","group":"G","dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`, `{"kind":"erase","tenant":"nobody","dry_run":true}`},
 		"/erase": {`{"source":"get3w","prediction":"pred_1","dry_run":true}`},
 	}
 	for path, bodies := range calls {

@@ -79,21 +79,22 @@ type deadFlags struct {
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
 	Cause      name     `placeholder:"WORD" help:"Only of this cause."`
 	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
+	Group      name     `placeholder:"ID" help:"Those of this group, as hookspan dead groups shows it."`
 }
 
 func (f deadFlags) Validate() error {
 	switch {
-	case f.All && (f.Consumer != "" || len(f.Seq) > 0):
-		return errors.New("--all is every consumer: leave it out, or --consumer and --seq")
-	case !f.All && f.Consumer == "" && len(f.Seq) == 0:
-		return errors.New("say which: --consumer, --seq, or --all")
+	case f.All && (f.Consumer != "" || f.Group != "" || len(f.Seq) > 0):
+		return errors.New("--all is every consumer: leave it out, or --consumer, --group and --seq")
+	case !f.All && f.Consumer == "" && f.Group == "" && len(f.Seq) == 0:
+		return errors.New("say which: --consumer, --group, --seq, or --all")
 	}
 	return nil
 }
 
 func (f deadFlags) change(verb, kind, done string, how adminapi.RedeliveryOptions) *redelivery {
 	call := &adminapi.DeadCall{
-		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryOptions: how,
+		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Group: string(f.Group), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryOptions: how,
 	}
 	return &redelivery{
 		path: apiRoute("dead", verb), call: call, page: &call.Page, dryRun: &call.DryRun, rate: &call.Rate, kind: kind, done: done, all: f.All,
@@ -111,6 +112,9 @@ func (f deadFlags) String() string {
 	}
 	if f.Prediction != "" {
 		text += fmt.Sprintf(" of prediction %q", string(f.Prediction))
+	}
+	if f.Group != "" {
+		text += fmt.Sprintf(" of group %s", f.Group)
 	}
 	return text
 }

@@ -43,16 +43,18 @@ type DeadLetterList struct {
 	Listed
 }
 
-// DeadCall selects dead letters, by consumer or by sequences, and says what to do.
+// DeadCall selects dead letters, by consumer, group or sequences, and says what to do.
 type DeadCall struct {
 	Consumer   string           `json:"consumer,omitempty"`
 	Cause      bridge.DeadCause `json:"cause,omitempty"`
 	Prediction string           `json:"prediction,omitempty"`
+	// Group is the id of a [DeadGroup].
+	Group string `json:"group,omitempty"`
 	Page
 	RedeliveryOptions
 }
 
 // Selection returns what the call selects.
 func (c *DeadCall) Selection() DeadSelection {
-	return DeadSelection{Consumer: c.Consumer, Cause: c.Cause, Prediction: c.Prediction, Sequences: c.Seqs, After: c.After, Limit: c.Limit}
+	return DeadSelection{Consumer: c.Consumer, Cause: c.Cause, Prediction: c.Prediction, Group: c.Group, Sequences: c.Seqs, After: c.After, Limit: c.Limit}
 }

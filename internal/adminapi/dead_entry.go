@@ -27,7 +27,7 @@ type DeadSelection struct {
 	Consumer   string
 	Cause      bridge.DeadCause
 	Prediction string
-	// Group is the id of a [DeadGroup]. Only lists select by it.
+	// Group is the id of a [DeadGroup], empty for all. Match does not heed it.
 	Group string
 	// Cursor is the Next of the page before, for lists; empty begins with the newest.
 	Cursor string

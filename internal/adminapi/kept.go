@@ -38,6 +38,19 @@ type KeptList struct {
 	Listed
 }
 
+// KeptCause counts the entries of a stream with the same source and cause.
+type KeptCause struct {
+	Stream string `json:"stream"`
+	Source string `json:"source"`
+	Cause  string `json:"cause"`
+	Count  uint64 `json:"count"`
+}
+
+// KeptCauses are all of them: those of the quarantine first, in each stream the largest first.
+type KeptCauses struct {
+	Causes []KeptCause `json:"causes"`
+}
+
 // KeptCall selects entries and says what to do.
 type KeptCall struct {
 	// Stream is quarantine or refused, empty for both.

@@ -86,8 +86,8 @@ func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
 		return adminapi.DeadSelection{}, err
 	}
-	if call.Consumer == "" && len(call.Seqs) == 0 {
-		return adminapi.DeadSelection{}, badRequest("name a consumer, or dead letters by seqs")
+	if call.Consumer == "" && call.Group == "" && len(call.Seqs) == 0 {
+		return adminapi.DeadSelection{}, badRequest("name a consumer, a group, or dead letters by seqs")
 	}
 	return call.Selection(), nil
 }

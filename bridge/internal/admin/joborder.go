@@ -94,8 +94,8 @@ func deadOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 		return o, err
 	}
 	switch {
-	case call.All && (call.Consumer != "" || len(call.Seqs) > 0):
-		return o, badRequest("all is for the dead letters of every consumer: leave it out, or consumer and seqs")
+	case call.All && (call.Consumer != "" || call.Group != "" || len(call.Seqs) > 0):
+		return o, badRequest("all is for the dead letters of every consumer: leave it out, or consumer, group and seqs")
 	case call.Kind == adminapi.JobDropDead && call.Handled:
 		return o, badRequest("handled is for redrive")
 	}

@@ -14,6 +14,8 @@ type Quarantine interface {
 	// ListKept returns a page, the newest first. The error wraps adminapi.ErrCursor for a
 	// cursor that is none.
 	ListKept(ctx context.Context, sel adminapi.KeptSelection) (adminapi.KeptList, error)
+	// Causes counts the entries by place, source and cause.
+	Causes(ctx context.Context) (adminapi.KeptCauses, error)
 	// Get returns one entry. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
 	// Reverify makes events of entries that are authentic and usable now.
@@ -48,6 +50,7 @@ func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 func RegisterQuarantine(api *echo.Group, q Quarantine) {
 	h := quarantineAPI{q}
 	api.GET("/quarantine", get(h.list))
+	api.GET("/quarantine/causes", get(func(c echo.Context) (adminapi.KeptCauses, error) { return q.Causes(c.Request().Context()) }))
 	api.GET("/quarantine/:stream/:seq", get(h.show))
 	api.POST("/quarantine/reverify", call(h.reverify))
 	api.POST("/quarantine/accept", call(h.accept))

@@ -52,6 +52,14 @@ func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 	return s, b
 }
 
+func TestKeptCauses(t *testing.T) {
+	t.Parallel()
+	s, _ := entries(t, 4)
+	a := get(t, s, "/api/v1/quarantine/causes")
+	require.Equal(t, 200, a.status, a.body)
+	require.JSONEq(t, `{"causes":[{"stream":"quarantine","source":"get3w","cause":"no_id","count":3},{"stream":"quarantine","source":"get3w","cause":"encoding","count":1}]}`, a.body)
+}
+
 func list(t *testing.T, s *admin.Server, query string) (seqs []uint64, next string) {
 	t.Helper()
 	a := get(t, s, "/api/v1/quarantine"+query)

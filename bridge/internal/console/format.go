@@ -49,6 +49,9 @@ var funcs = template.FuncMap{
 	"previous":   func(n uint64) uint64 { return n - min(n, 1) },
 	"liveKept":   func() int { return liveKept },
 	"liveShown":  func() int { return liveRate },
+	"deadCause":  deadCause,
+	"keptCause":  keptCause,
+	"lower":      lower,
 }
 
 // text returns a stranger's text for one row: without control and bidirectional characters,
@@ -195,8 +198,8 @@ func plural(n any, one, several string) string {
 	return count(n) + " " + several
 }
 
-// words makes a token of the API readable.
-func words(token any) string { return strings.ReplaceAll(fmt.Sprint(token), "_", " ") }
+// words makes a token of the API readable, also one that a stranger chose.
+func words(token any) string { return strings.ReplaceAll(text(token), "_", " ") }
 
 // tones are what a state is shown as: "good", "busy", "warn", "bad" or "mute".
 var tones = map[string]string{

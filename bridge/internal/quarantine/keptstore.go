@@ -1,8 +1,10 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -69,6 +71,32 @@ func (s *KeptStore) Last(ctx context.Context, place string) (uint64, error) {
 	return stream.CachedInfo().State.LastSeq, nil
 }
 
+// Causes counts the entries by place, source and cause: those in quarantine first, in each place
+// the largest first.
+func (s *KeptStore) Causes(ctx context.Context) (list adminapi.KeptCauses, err error) {
+	list.Causes = []adminapi.KeptCause{}
+	for _, place := range adminapi.Places() {
+		stream, err := streamread.Open(ctx, s.js, placeStream(s.names, place))
+		if err != nil {
+			return list, err
+		}
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(">"))
+		if err != nil {
+			return list, fmt.Errorf("counting kept deliveries: %w", err)
+		}
+		var causes []adminapi.KeptCause
+		for subject, n := range info.State.Subjects {
+			source, cause := s.sourceAndCause(place, subject)
+			causes = append(causes, adminapi.KeptCause{Stream: place, Source: source, Cause: cause, Count: n})
+		}
+		slices.SortFunc(causes, func(a, b adminapi.KeptCause) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Cause, b.Cause), cmp.Compare(a.Source, b.Source))
+		})
+		list.Causes = append(list.Causes, causes...)
+	}
+	return list, nil
+}
+
 // Walk calls visit for every entry of the selection, the quarantine first, each stream in the
 // order of the selection, and returns the first error of visit. It skips entries that arrive
 // during the walk, are gone, or cannot be read. visit may remove its entry. Walk ignores the
@@ -111,11 +139,15 @@ func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.Kept
 		}
 	}
 	// Entries are found by their subject, so the subject decides.
-	w.Source, w.Cause = m.Subject, "unreadable"
-	if tokens := strings.Split(m.Subject, "."); len(tokens) == strings.Count(placeSubject(s.names, place, "", ""), ".")+1 {
-		w.Source, w.Cause = tokens[2], tokens[3]
-	}
+	w.Source, w.Cause = s.sourceAndCause(place, m.Subject)
 	return adminapi.KeptEntry{Place: place, Sequence: m.Sequence, KeptDelivery: *w}
+}
+
+func (s *KeptStore) sourceAndCause(place, subject string) (source, cause string) {
+	if tokens := strings.Split(subject, "."); len(tokens) == strings.Count(placeSubject(s.names, place, "", ""), ".")+1 {
+		return tokens[2], tokens[3]
+	}
+	return subject, "unreadable"
 }
 
 // placeStream returns the stream of a place, "" for an unknown place.

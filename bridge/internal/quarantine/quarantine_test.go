@@ -129,6 +129,13 @@ func TestKeptStore(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "other", e.Source)
 	require.Equal(t, "01345", bodies(adminapi.KeptSelection{}))
+	causes, err := s.Causes(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []adminapi.KeptCause{
+		{Stream: "quarantine", Source: "get3w", Cause: "stale", Count: 3},
+		{Stream: "quarantine", Source: "get3w", Cause: "no_id", Count: 1},
+		{Stream: "quarantine", Source: "other", Cause: "no_id", Count: 1},
+	}, causes.Causes)
 
 	// A foreign message does not stop the walk, and is listed.
 	_, err = b.JS.Publish(ctx, "hookspan.quarantine.get3w.own.words", []byte("foreign"))

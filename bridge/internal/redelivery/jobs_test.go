@@ -221,6 +221,11 @@ func TestJobsLeaveOtherDeadLetters(t *testing.T) {
 	job = r.untilJob(j, r.begin(j, adminapi.JobDropDead, `{"consumer":"nobody","after":2}`), hasEnded)
 	require.Equal(t, map[string]int{"dropped": n - 1}, job.Outcomes)
 	require.EqualValues(t, 1, r.deadLetters())
+	for group, dropped := range map[string]int{"team permanent ": 0, "nobody permanent no": 0, "nobody permanent ": 1} {
+		job = r.untilJob(j, r.begin(j, adminapi.JobDropDead, `{"group":"`+group+`"}`), hasEnded)
+		require.Equal(t, dropped, job.Outcomes["dropped"], group)
+	}
+	require.EqualValues(t, 0, r.deadLetters())
 }
 
 // A replay job gives its events once, however often its blocks are tried.

@@ -40,6 +40,8 @@ type Config struct {
 	Handled func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error)
 	// Filter returns the filter of a configured consumer. It is called concurrently.
 	Filter func(consumer string) (bridge.Filter, bool)
+	// Group returns the id of the group that a dead letter belongs to. It is called concurrently.
+	Group func(consumer string, cause bridge.DeadCause, err string) string
 }
 
 // Redeliverer delivers events again to one consumer, whatever its program: dead letters and
@@ -131,6 +133,7 @@ func (r *Redeliverer) deadBlocks(sel adminapi.DeadSelection) jobs.Blocks[adminap
 			sel.After, sel.Before = max(sel.After, after), before
 			behind := false
 			return r.deadLetters.scan(ctx, sel, func() { behind = true }, func(e adminapi.DeadEntry, selected bool) error {
+				selected = selected && (sel.Group == "" || sel.Group == r.cfg.Group(e.Consumer, e.Cause, e.Error))
 				entry := jobs.Entry[adminapi.DeadEntry]{Sequence: e.Sequence, StoredAt: e.StoredAt, Selected: selected, Behind: behind, Bytes: len(e.Body), Value: e}
 				behind = false
 				return visit(entry)
@@ -147,7 +150,7 @@ func (r *Redeliverer) deadBlocks(sel adminapi.DeadSelection) jobs.Blocks[adminap
 	work.RemoveTo = func(ctx context.Context, _ int, to uint64) error {
 		return streamread.RemoveTo(ctx, r.js, name, subject, to)
 	}
-	if sel.Cause == "" && sel.Prediction == "" {
+	if sel.Cause == "" && sel.Prediction == "" && sel.Group == "" {
 		work.Count = func(ctx context.Context) (int, error) {
 			stream, err := streamread.Open(ctx, r.js, name)
 			if err != nil {

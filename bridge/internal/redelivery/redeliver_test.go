@@ -53,6 +53,9 @@ func (r *rig) redeliverer(store redelivery.BlockStorer) *redelivery.Redeliverer 
 			}
 			return bridge.Filter{Model: "*dev"}, consumer == "team"
 		},
+		Group: func(consumer string, cause bridge.DeadCause, err string) string {
+			return consumer + " " + string(cause) + " " + err
+		},
 	})
 }
 

@@ -169,3 +169,4 @@ document.addEventListener('click', async (e) => {
 });
 document.addEventListener('change', counted);
 document.addEventListener('DOMContentLoaded', counted);
+document.addEventListener('htmx:after:swap', counted);
