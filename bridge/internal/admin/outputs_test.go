@@ -305,7 +305,9 @@ func TestReadersOfOutputsAreBounded(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	server, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(t, err)
-	server.SetAPI(func(api *echo.Group) { admin.RegisterOutputs(api, knowing(stored("file:///a", 1, "")), s, zap.NewNop()) })
+	server.SetAPI(func(api *echo.Group) {
+		admin.RegisterOutputs(api, knowing(stored("file:///a", 1, "")), s, zap.NewNop())
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
 	answers := make(chan int, admin.MaxReading)

@@ -11,16 +11,17 @@ import (
 // Console serves the pages. It is safe for concurrent use. Its zero value is not usable, see
 // [New].
 type Console struct {
-	api  http.Handler
-	log  *zap.Logger
-	http http.Handler
+	api        http.Handler
+	log        *zap.Logger
+	thumbnails *thumbnails
+	http       http.Handler
 }
 
 // New returns the pages of a bridge. Api answers the paths of the API and checks who asks: each
 // request to it has the address and the headers of the browser's, and the browser's token as
 // Authorization.
 func New(api http.Handler, log *zap.Logger) *Console {
-	c := &Console{api: api, log: log}
+	c := &Console{api: api, log: log, thumbnails: newThumbnails()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/{name}", static())
 	mux.Handle("GET /sign-in", c.page(page{template: "sign-in", title: "Sign in", open: true}))
@@ -36,7 +37,11 @@ func New(api http.Handler, log *zap.Logger) *Console {
 		mux.Handle("GET "+pattern, c.stream(s))
 	}
 	mux.Handle("GET /", c.page(page{template: "missing", title: "No such page", status: http.StatusNotFound}))
-	c.http = secured(compressed(mux))
+	files := http.NewServeMux() // which come as they are
+	files.HandleFunc("GET /files/{source}/{id}/{n}", c.file)
+	files.HandleFunc("GET /thumbs/{source}/{id}/{n}", c.thumb)
+	files.Handle("/", compressed(mux))
+	c.http = secured(files)
 	return c
 }
 

@@ -136,6 +136,3 @@ func (s *streamed) Write(text []byte) (int, error) {
 
 // Flush does nothing: what is written is read at once.
 func (s *streamed) Flush() {}
-
-// SetWriteDeadline does nothing: the browser's connection has a deadline of its own.
-func (s *streamed) SetWriteDeadline(time.Time) error { return nil }
