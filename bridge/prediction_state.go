@@ -91,8 +91,10 @@ type OutputState struct {
 	StoredURL   string `json:"stored_url,omitempty"`
 	Bytes       int64  `json:"bytes,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
-	SHA256      string `json:"sha256,omitempty"`
-	Error       string `json:"error,omitempty"`
+	// ContentEncoding lists the codings of the stored bytes, such as "gzip".
+	ContentEncoding string `json:"content_encoding,omitempty"`
+	SHA256          string `json:"sha256,omitempty"`
+	Error           string `json:"error,omitempty"`
 }
 
 // EventRef locates an event in the stream of events.

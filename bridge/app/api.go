@@ -61,6 +61,8 @@ type work struct {
 	kept   keptEntries
 	eraser *erase.Eraser
 	jobs   *jobs.Jobs
+	// outputs are what archives have.
+	outputs archivedOutputs
 }
 
 // openWork begins to do the jobs that wait.
@@ -73,6 +75,9 @@ func (a *App) openWork() (w work, err error) {
 		Group:   view.DeadGroupID,
 	})
 	w.kept, w.eraser = a.keptEntries(), a.eraser()
+	if w.outputs, err = a.openArchives(); err != nil {
+		return w, err
+	}
 	w.jobs, err = a.openJobs(w.again, w.kept, w.eraser)
 	return w, err
 }
@@ -93,6 +98,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
+	admin.RegisterOutputs(api, a.knownPredictions(), w.outputs, a.log.Named("outputs"))
 	admin.RegisterFigures(api, newFigures(a, all))
 	admin.RegisterErase(api, w.eraser)
 	admin.RegisterView(api, viewOperator{a.view, a})

@@ -25,6 +25,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/audit"
+	"github.com/hookspan/hookspan/bridge/internal/console"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
@@ -67,8 +68,9 @@ type App struct {
 	registry *prometheus.Registry
 	holder   datafolder.Holder
 
-	operators *admin.Server // nil: this process has no admin listener
-	audit     *audit.Log    // set with operators
+	operators *admin.Server    // nil: this process has no admin listener
+	audit     *audit.Log       // set with operators
+	pages     *console.Console // set with operators
 	checks    *admin.Checks
 	started   atomic.Bool
 	force     *atomic.Pointer[inForce]

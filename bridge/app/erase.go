@@ -36,6 +36,7 @@ func (a *App) runErasing() error {
 			case heard <- struct{}{}:
 			default:
 			}
+			a.forgetPages()
 			if a.store.journal != nil {
 				failed(ctx, errors.Join(a.store.forwarded(ctx), a.store.trimJournal(ctx)))
 			}
@@ -217,6 +218,7 @@ func (a *App) eraseInView(ctx context.Context, sel *erase.Selection, dryRun bool
 	if dryRun {
 		return a.view.CountErased(ctx, keys)
 	}
+	defer a.forgetPages()
 	return a.view.Erase(ctx, keys, sel.Gone)
 }
 

@@ -23,6 +23,8 @@ type store interface {
 	stream(ctx context.Context, f file, r io.Reader) (measured, error)
 	// get returns the content of a file. The error wraps fs.ErrNotExist when there is none.
 	get(ctx context.Context, key string) ([]byte, error)
+	// open opens a file that a person reads. Its error is that of get.
+	open(ctx context.Context, key string) (*File, error)
 	// measure reads the whole file. Its error is that of get.
 	measure(ctx context.Context, key string) (measured, error)
 	// names returns the names of the files in a folder.

@@ -25,3 +25,6 @@ var ErrPredictionsConsumer = errors.New("the dead letters of predictions have th
 
 // ErrConsumerExists means that there is already a durable of that name.
 var ErrConsumerExists = errors.New("consumer exists")
+
+// ErrNoArchive means that no archive of the configuration has the address.
+var ErrNoArchive = errors.New("no archive has this address")

@@ -56,6 +56,8 @@ func (s *Server) serveAPI(c echo.Context) error {
 		return s.serveWaiting(c, api, s.waiting, "Too many wait for predictions: try again.")
 	case isLive(r):
 		return s.serveWaiting(c, api, s.live, "Too many live streams are open: close one, or try again.")
+	case readsOutput(r):
+		return s.serveWaiting(c, api, s.reading, "Too many outputs are read: try again.")
 	}
 	slots := s.inFlight
 	if submits(r) {

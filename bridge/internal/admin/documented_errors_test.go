@@ -28,6 +28,7 @@ func panicking(api *echo.Group) {
 	admin.RegisterNames(api, nil)
 	admin.RegisterJournal(api, struct{ journal }{})
 	admin.RegisterPredictions(api, struct{ admin.Predictions }{}, told{}, struct{ admin.Announcer }{})
+	admin.RegisterOutputs(api, struct{ admin.Predictions }{}, struct{ admin.Outputs }{}, zap.NewNop())
 	admin.RegisterFigures(api, struct{ admin.Figures }{})
 	admin.RegisterErase(api, struct{ admin.Eraser }{})
 	admin.RegisterView(api, struct{ admin.View }{})
@@ -128,9 +129,9 @@ func TestScrapesAreBounded(t *testing.T) {
 
 func requireCommonErrors(t *testing.T, method, path string, op *v3.Operation) {
 	t.Helper()
-	path = strings.NewReplacer("{name}", "team", "{seq}", "1", "{stream}", "quarantine", "{source}", "get3w", "jobs/{id}", "jobs/"+strings.Repeat("a", 26), "{id}", "pred_1").Replace(path)
+	path = strings.NewReplacer("{name}", "team", "{seq}", "1", "{stream}", "quarantine", "{source}", "get3w", "{n}", "0", "jobs/{id}", "jobs/"+strings.Repeat("a", 26), "{id}", "pred_1").Replace(path)
 	body, header := "", map[string]string{}
-	if method != http.MethodGet {
+	if method != http.MethodGet && method != http.MethodHead {
 		if body, header = orderly[op.OperationId], asJSON; body == "" {
 			body = "{}"
 		}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -47,3 +49,17 @@ var Bearer = bearer
 
 // Cut is how texts are cut for the audit.
 var Cut = cut
+
+// RegisterImpatientOutputs adds the route of outputs, whose clients have that long to read.
+func RegisterImpatientOutputs(api *echo.Group, p Predictions, o Outputs, within time.Duration) {
+	registerOutputs(api, outputsAPI{predictionsAPI{predictions: p}, o, within, zap.NewNop(), &rate.Sometimes{}})
+}
+
+// OutputFileName is the name under which an output is saved.
+var OutputFileName = outputFileName
+
+// ShownType judges how an output is sent.
+var ShownType = shownType
+
+// MaxReading bounds the outputs that are read at the same time.
+const MaxReading = maxReading

@@ -28,7 +28,7 @@ import (
 
 // Limits of a connection that are not configurable.
 const (
-	maxConnections = 512 + maxWaiting + maxLive
+	maxConnections = 512 + maxWaiting + maxLive + maxReading
 	// maxHeadersBytes bounds the unfinished headers of all connections.
 	maxHeadersBytes   = 16 << 20
 	readHeaderTimeout = 5 * time.Second
@@ -91,8 +91,8 @@ type Server struct {
 	http     *http.Server
 	api      atomic.Pointer[echo.Echo] // nil until SetAPI
 	// Requests of the API in flight: submissions, requests that wait for a prediction, live
-	// streams, and all others.
-	submitting, waiting, live, inFlight *semaphore.Weighted
+	// streams, outputs that are read, and all others.
+	submitting, waiting, live, reading, inFlight *semaphore.Weighted
 	// stopping ends when the server begins to stop, and ends the waits.
 	stopping context.Context
 	stop     context.CancelFunc
@@ -123,7 +123,8 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s := &Server{
 		checks: cmp.Or(deps.Checks, &Checks{}), log: log,
 		inFlight: semaphore.NewWeighted(maxAPIInFlight), submitting: semaphore.NewWeighted(maxSubmitting),
-		waiting: semaphore.NewWeighted(maxWaiting), live: semaphore.NewWeighted(maxLive), guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit, away: deps.Away,
+		waiting: semaphore.NewWeighted(maxWaiting), live: semaphore.NewWeighted(maxLive), reading: semaphore.NewWeighted(maxReading),
+		guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit, away: deps.Away,
 	}
 	s.SetTokens(cfg.Tokens)
 	s.stopping, s.stop = context.WithCancel(context.Background())

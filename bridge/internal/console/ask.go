@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 const (
@@ -126,6 +127,10 @@ func (a *answer) Write(text []byte) (int, error) {
 	}
 	return a.body.Write(text)
 }
+
+// SetReadDeadline and SetWriteDeadline do nothing: there is no connection.
+func (a *answer) SetReadDeadline(time.Time) error  { return nil }
+func (a *answer) SetWriteDeadline(time.Time) error { return nil }
 
 func (a *answer) problem() *problem {
 	p := &problem{}

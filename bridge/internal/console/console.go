@@ -14,9 +14,10 @@ import (
 // Console serves the pages. It is safe for concurrent use. Its zero value is not usable, see
 // [New].
 type Console struct {
-	api  http.Handler
-	log  *zap.Logger
-	http http.Handler
+	api        http.Handler
+	log        *zap.Logger
+	thumbnails *thumbnails
+	http       http.Handler
 	// writeTime is how long a browser may take to read what it was sent of a stream.
 	writeTime time.Duration
 }
@@ -25,7 +26,7 @@ type Console struct {
 // request to it has the address and the headers of the browser's, and the browser's token as
 // Authorization.
 func New(api http.Handler, log *zap.Logger) *Console {
-	c := &Console{api: api, log: log, writeTime: writeTime}
+	c := &Console{api: api, log: log, thumbnails: newThumbnails(), writeTime: writeTime}
 	mux := http.NewServeMux()
 	missing := c.page(page{template: "missing", title: "No such page", status: http.StatusNotFound})
 	mux.Handle("GET /static/{name}", static(missing))
@@ -42,7 +43,11 @@ func New(api http.Handler, log *zap.Logger) *Console {
 		mux.Handle("GET "+pattern, c.stream(s))
 	}
 	mux.Handle("GET /", missing)
-	c.http = secured(compressed(bounded(arriving(mux))))
+	files := http.NewServeMux() // which come as they are
+	files.HandleFunc("GET /files/{source}/{id}/{n}", c.file)
+	files.HandleFunc("GET /thumbs/{source}/{id}/{n}", c.thumb)
+	files.Handle("/", compressed(mux))
+	c.http = secured(bounded(arriving(files)))
 	return c
 }
 

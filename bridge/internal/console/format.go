@@ -29,6 +29,8 @@ var funcs = template.FuncMap{
 	"when":       when,
 	"due":        due,
 	"prediction": predictionPath,
+	"filePath":   filePath,
+	"thumbPath":  thumbPath,
 	"escape":     url.PathEscape,
 	"spark":      spark,
 	"bars":       bars,

@@ -175,6 +175,3 @@ func (s *streamed) Flush() {}
 
 // SetReadDeadline sets that of the browser: all that can still come from it is its close.
 func (s *streamed) SetReadDeadline(t time.Time) error { return s.browser.SetReadDeadline(t) }
-
-// SetWriteDeadline does nothing: what is written to the browser has a deadline of its own.
-func (s *streamed) SetWriteDeadline(time.Time) error { return nil }

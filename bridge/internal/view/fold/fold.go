@@ -202,7 +202,8 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 		if o.N >= 0 && o.N < len(s.Outputs) {
 			s.Outputs[o.N] = bridge.OutputState{
 				URL: bounded(o.SourceURL), Custody: bridge.CustodyStored, StoredURL: bounded(o.URL),
-				Bytes: o.Bytes, ContentType: printable.Truncate(o.ContentType, bridge.MaxContentType), SHA256: printable.Truncate(o.SHA256, hex.EncodedLen(sha256.Size)),
+				Bytes: o.Bytes, ContentType: printable.Truncate(o.ContentType, bridge.MaxContentType),
+				ContentEncoding: printable.Truncate(o.ContentEncoding, bridge.MaxContentType), SHA256: printable.Truncate(o.SHA256, hex.EncodedLen(sha256.Size)),
 			}
 		}
 	}
@@ -248,7 +249,7 @@ func boundOutputs(s *bridge.PredictionState) {
 	bytes := 0
 	for i := range s.Outputs {
 		o := &s.Outputs[i]
-		bytes += len(o.URL) + len(o.StoredURL) + len(o.ContentType) + len(o.Error)
+		bytes += len(o.URL) + len(o.StoredURL) + len(o.ContentType) + len(o.ContentEncoding) + len(o.Error)
 	}
 	if bytes > maxOutputs {
 		s.Outputs = nil
