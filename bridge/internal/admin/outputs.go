@@ -97,7 +97,7 @@ func (h outputsAPI) serve(c echo.Context) error {
 	}
 	f, err := h.outputs.Open(c.Request().Context(), source, id, n, o.StoredURL)
 	if err != nil {
-		return h.notOpened(err)
+		return h.notOpened(c.Request().Context(), err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading
 	if f.Size != o.Bytes {
@@ -149,13 +149,13 @@ func whyNotStored(s *bridge.PredictionState, n int, o bridge.OutputState) string
 }
 
 // notOpened turns an error of [Outputs.Open] into its answer.
-func (h outputsAPI) notOpened(err error) error {
+func (h outputsAPI) notOpened(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, adminapi.ErrNoArchive):
 		return echo.NewHTTPError(http.StatusNotFound, "This process reads no archive that has the output: ask the bridge that runs the archive of its stored_url.")
 	case errors.Is(err, fs.ErrNotExist):
 		return errGone
-	case errors.Is(err, context.Canceled): // nobody waits for the answer
+	case ctx.Err() != nil: // nobody waits for the answer, or the process stops
 	default:
 		h.failing.Do(func() { h.log.Warn("an archive cannot be read", zap.Error(err)) })
 	}

@@ -135,6 +135,12 @@ func jpegOf(frame byte, w, h uint16) []byte {
 	return append(out, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0)
 }
 
+// interlaced says of a picture without content that it comes in passes.
+func interlaced(file []byte) []byte {
+	file[28] = 1
+	return binary.BigEndian.AppendUint32(file[:29], crc32.ChecksumIEEE(file[12:29]))
+}
+
 // How much a picture takes is known before it is decoded.
 func TestMemoryOfPictures(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -144,10 +150,11 @@ func TestMemoryOfPictures(t *testing.T) {
 	}{
 		"png":              {"image/png", pngOf(1000, 1000, 8, 6), 4_000_000},
 		"deep png":         {"image/png", pngOf(1000, 1000, 16, 2), 8_000_000},
+		"interlaced png":   {"image/png", interlaced(pngOf(1000, 1000, 8, 6)), 6_000_000},
 		"grey png":         {"image/png", pngOf(1000, 1000, 16, 0), 2_000_000},
 		"jpeg":             {"image/jpeg", jpegOf(0xc0, 1000, 1000), 3_000_000},
 		"progressive jpeg": {"image/jpeg", jpegOf(0xc2, 1000, 1000), 15_000_000},
-		"gif":              {"image/gif", asGIF(t, painted(100, 100, color.White)), 10_000},
+		"gif":              {"image/gif", asGIF(t, painted(100, 100, color.White)), 20_000},
 	} {
 		p, err := readPicture(c.contentType, bytes.NewReader(c.picture))
 		require.NoError(t, err, name)
