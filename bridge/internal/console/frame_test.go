@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -177,7 +178,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		path   string
 		read   int64
 	}{{http.MethodGet, "/sign-in", 0}, {http.MethodPost, "/sign-in", maxForm + 1<<10}, {http.MethodPost, "/sign-out", 0}} {
-		body := &endless{}
+		body := &oversized{}
 		req := httptest.NewRequestWithContext(t.Context(), request.method, request.path, body)
 		req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
 		c.ServeHTTP(httptest.NewRecorder(), req)
@@ -185,10 +186,13 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// endless is a body of one field that never ends.
-type endless struct{ read int64 }
+// oversized is a body of one file that is far too long.
+type oversized struct{ read int64 }
 
-func (e *endless) Read(p []byte) (int, error) {
+func (e *oversized) Read(p []byte) (int, error) {
+	if e.read > 8*maxForm {
+		return 0, io.EOF
+	}
 	n := copy(p, strings.Repeat("a", len(p)))
 	if e.read == 0 {
 		n = copy(p, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n")
