@@ -70,6 +70,7 @@ const (
 
 	AlarmArchiveRefused = "archive_refused" // an archive may not fetch outputs from a host
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive has no room
+	AlarmArchiveFailed  = "archive_failed"  // an archive cannot be written
 	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will soon be deleted
 
 	AlarmSilence            = "silence"             // the webhooks of a source have stopped
@@ -91,7 +92,7 @@ var AlarmKinds = []string{
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,
 	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
-	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
+	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveFailed, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmPollsFull, AlarmViewFailed, AlarmViewBehind,
 }
 

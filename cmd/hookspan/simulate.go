@@ -123,6 +123,9 @@ func printSimulation(out *printer, r *simulate.Report) {
 	count("stored, and the answer was lost", r.Unacknowledged, "")
 	count("quarantined", r.Quarantined, "signed, and unreadable")
 	count("waiting", r.Waiting, "")
+	if r.Unknown > 0 {
+		count("unknown", r.Unknown, "acknowledged, and the bridge did not say")
+	}
 	count("lost", r.Lost, "acknowledged, and not there")
 	count("corrupt", r.Corrupt, "not what was sent, or answered wrongly")
 	count("duplicates", r.Duplicates, "copies that were recognised")

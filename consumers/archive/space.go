@@ -180,8 +180,12 @@ var (
 	_ consumers.Blocker = (*Archive)(nil)
 )
 
-// Blocked returns since when outputs wait for room and why; the zero time while none does.
+// Blocked returns since when outputs wait for room, or for a store that can be written, and why;
+// the zero time while none does.
 func (a *Archive) Blocked() (time.Time, string) {
+	if since, why := a.outage.now(); !since.IsZero() {
+		return since, why + "; " + a.outage.remedy()
+	}
 	a.space.mu.Lock()
 	defer a.space.mu.Unlock()
 	if a.space.waiters == 0 {
@@ -190,9 +194,10 @@ func (a *Archive) Blocked() (time.Time, string) {
 	return a.space.since, a.space.full.Error() + "; " + a.space.full.remedy()
 }
 
-// Wait returns when there is room for further outputs, or when ctx has ended. Meanwhile events
-// wait in their stream.
+// Wait returns when the store can be written and there is room for further outputs, or when ctx
+// has ended. Meanwhile events wait in their stream.
 func (a *Archive) Wait(ctx context.Context) {
+	a.outage.wait(ctx)
 	if a.space.ready(ctx) != nil {
 		return // Handle meets the same error and returns it
 	}
