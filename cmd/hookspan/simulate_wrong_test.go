@@ -80,12 +80,12 @@ func TestSimulateFindsWhatIsWrong(t *testing.T) {
 		args            []string
 		webhooks, admin changed
 	}{
-		"another body":               {admin: once("/api/v1/events/", edit(&event, func() { event.Body = new(strings.Replace(*event.Body, `"prompt":"`, `"prompt":"x`, 1)) }))},
-		"another signature":          {admin: once("/api/v1/events/", edit(&event, func() { event.Header["ce-signature"] = []string{"00"} }))},
-		"cannot be read":             {admin: once("/api/v1/events/", edit(&event, func() { delete(event.Header, "ce-id") }))},
-		"in the stream":              {admin: once("/api/v1/events/", edit(&event, func() { event.Header["ce-id"] = []string{"other/completed/1"} }))},
-		"is failed for the bridge":   {admin: always(first+"/timeline", edit(&line, func() { line.Prediction.Status = "failed" }))},
-		"is there 2 times":           {admin: always(first+"/timeline", edit(&line, func() { line.Events = append(line.Events, line.Events[0]) }))},
+		"another body":             {admin: once("/api/v1/events/", edit(&event, func() { event.Body = new(strings.Replace(*event.Body, `"prompt":"`, `"prompt":"x`, 1)) }))},
+		"another signature":        {admin: once("/api/v1/events/", edit(&event, func() { event.Header["ce-signature"] = []string{"00"} }))},
+		"cannot be read":           {admin: once("/api/v1/events/", edit(&event, func() { delete(event.Header, "ce-id") }))},
+		"in the stream":            {admin: once("/api/v1/events/", edit(&event, func() { event.Header["ce-id"] = []string{"other/completed/1"} }))},
+		"is failed for the bridge": {admin: always(first+"/timeline", edit(&line, func() { line.Prediction.Status = "failed" }))},
+		"is there 2 times":         {admin: always(first+"/timeline", edit(&line, func() { line.Events = append(line.Events, line.Events[0]) }))},
 		"and was not sent": {admin: always(first+"/timeline", edit(&line, func() {
 			other := line.Events[0]
 			other.ID += "x"
