@@ -26,7 +26,7 @@ const (
 func newProgressBar(w io.Writer) *progressBar {
 	b := &progressBar{w: w}
 	if f, ok := w.(*os.File); ok {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil { //nolint:gosec // a descriptor is small
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
 			b.width = int(size.Col)
 		}
 	}

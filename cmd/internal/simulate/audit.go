@@ -109,7 +109,7 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 	var asking errgroup.Group
 	asking.SetLimit(askers)
 	var left atomic.Int64
-	var settled sync.Map
+	var settled []int
 	for _, n := range slices.Sorted(maps.Keys(open)) {
 		if !known[n] {
 			if !slices.ContainsFunc(a.webhooks[n], func(r *record) bool { return r.acknowledged }) {
@@ -125,17 +125,19 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 			if err != nil || !found {
 				return err
 			}
-			if a.settled(n, &line) {
-				settled.Store(n, true)
-			} else {
+			if !a.settled(n, &line) {
 				left.Add(1)
+				return nil
 			}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			settled = append(settled, n)
 			return nil
 		})
 	}
 	err := asking.Wait()
-	for n := range settled.Range {
-		delete(open, n.(int))
+	for _, n := range settled {
+		delete(open, n)
 	}
 	a.mu.Lock()
 	a.left = len(open)
