@@ -38,7 +38,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 60s).
 		done; \
 	done
 
-bench: build ## Measure speed and memory for about 20 minutes, and write docs/benchmarks.md. BEFORE names an older binary to compare with.
+bench: build ## Measure speed and memory for about 25 minutes, and write docs/benchmarks.md. BEFORE names an older binary to compare with.
 	go run ./cmd/bench -hookspan $(BIN) $(if $(BEFORE),-before $(BEFORE)) -out docs/benchmarks.md
 
 build: ## Build the static binary bin/hookspan.

@@ -19,6 +19,12 @@ type Alarm struct {
 	// Until is until when the alarm is active unless it is raised again or cleared before; zero
 	// is 15 minutes.
 	Until time.Time `json:"until,omitzero"`
+	// Over is for an alarm of something that lasts: what is said when that has ended. Such an
+	// alarm may be raised as often as one likes while its cause holds, at least once an hour: it
+	// is told once, and again every hour. Its end is told when a cleared alarm of its kind and
+	// subject was raised and none that is not for ten minutes, or when Until is over. The
+	// [Alarmer] that keeps the alarm sets its Until.
+	Over string `json:"-"`
 	// Cleared: what an earlier alarm of this kind and subject told of is over.
 	Cleared bool `json:"cleared,omitempty"`
 	// Time is when the alarm was raised; zero is now.
@@ -70,6 +76,7 @@ const (
 
 	AlarmArchiveRefused = "archive_refused" // an archive may not fetch outputs from a host
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive has no room
+	AlarmArchiveFailed  = "archive_failed"  // an archive cannot be written
 	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will soon be deleted
 
 	AlarmSilence            = "silence"             // the webhooks of a source have stopped
@@ -91,7 +98,7 @@ var AlarmKinds = []string{
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,
 	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
-	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
+	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveFailed, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmPollsFull, AlarmViewFailed, AlarmViewBehind,
 }
 

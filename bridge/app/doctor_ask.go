@@ -41,7 +41,7 @@ func (e *examination) targets() (questions []question) {
 					ConnectTimeout: time.Duration(c.ConnectTimeout), HeaderTimeout: time.Duration(c.HeaderTimeout), UserAgent: cmp.Or(e.userAgent, "Hookspan"),
 				})
 			}
-			r.Target(doctor.Target{Consumer: name, Err: err})
+			r.Tried(doctor.CheckTarget, name, err)
 		}})
 	}
 	return questions
@@ -63,7 +63,7 @@ func (e *examination) archives() (questions []question) {
 			if err == nil {
 				err = archive.Try(ctx, archive.Config{Name: name, Location: at, AllowPrivate: c.AllowPrivate})
 			}
-			r.Archive(doctor.Archive{Consumer: name, Err: err})
+			r.Tried(doctor.CheckArchive, name, err)
 		}})
 	}
 	return questions
@@ -82,7 +82,7 @@ func (e *examination) apis() (questions []question) {
 		}
 		questions = append(questions, question{doctor.CheckAPI, name, func(ctx context.Context, r *doctor.Report) {
 			date, took, err := headDate(ctx, api.BaseURL)
-			r.API(doctor.API{Source: name, Err: err})
+			r.Tried(doctor.CheckAPI, name, err)
 			if !date.IsZero() {
 				// A Date is in whole seconds, and was written while the answer travelled.
 				r.Clock(doctor.Clock{Of: "provider of " + name, Ahead: time.Until(date), Error: took + time.Second, MaxAge: age})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/durable"
@@ -36,10 +37,12 @@ type durableSet struct {
 
 	settled map[string]bool // durables that were once as they should be
 	named   bool            // orphans were logged
+	wrong   []bridge.Alarm  // what this look at the durables found that lasts
+	lasting *lasting.Alarms
 }
 
 func newDurableSet(s *store) *durableSet {
-	return &durableSet{store: s, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}}
+	return &durableSet{store: s, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}, lasting: lasting.New(s.alarms)}
 }
 
 // start is where the new durable of a consumer begins. With new that is whatever was accepted
@@ -66,6 +69,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 	// of the call makes ahead smaller, so a durable begins rather too early.
 	ahead := time.Until(st.CachedInfo().TimeStamp)
 	served := d.record.Consumers()
+	d.wrong = nil
 	for _, name := range slices.Sorted(maps.Keys(served)) {
 		change, err := d.provisionWithin(ctx, name, served[name], ahead)
 		if err == nil {
@@ -80,7 +84,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 			if errors.Is(err, durable.ErrDamaged) {
 				kind = bridge.AlarmDurableDamaged
 			}
-			d.raise(kind, name, "its durable is not what it is to be, and stays so until somebody repairs it: "+err.Error())
+			d.lasts(kind, name, "its durable is not what it is to be, and stays so until somebody repairs it: "+err.Error())
 			continue
 		}
 		d.tell(name, change)
@@ -88,6 +92,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 			done = append(done, Provisioned{Name: name, Created: change.Created, Changes: change.Differences})
 		}
 	}
+	d.lasting.Look(d.wrong...)
 	d.nameOrphans(ctx)
 	d.once.Do(func() { close(d.ready) })
 	return done, failed, nil
@@ -137,7 +142,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 		// for as long as both run, as in the middle of a deployment.
 		switch err := want.Verify(ctx, d.consume); {
 		case errors.Is(err, durable.ErrOtherBridge) && d.cfg.Has(config.RoleConsumers):
-			d.raise(bridge.AlarmConsumerChanged, name, "another bridge has another configuration of it, which is in force until this one is started again: "+err.Error())
+			d.lasts(bridge.AlarmConsumerChanged, name, "another bridge has another configuration of it, which is in force until this one is started again: "+err.Error())
 			return durable.Change{}, nil
 		case err == nil, errors.Is(err, durable.ErrDiffers) && !d.cfg.Has(config.RoleConsumers), errors.Is(err, durable.ErrOtherBridge):
 			return durable.Change{}, nil
@@ -155,6 +160,8 @@ func (d *durableSet) verify(ctx context.Context) (failed error) {
 	if st, err := streamread.Open(ctx, d.consume, d.cfg.Names().EventsStream()); err == nil {
 		failed = d.record.Reached(st.CachedInfo().Created)
 	}
+	d.wrong = nil
+	known := true
 	for _, name := range slices.Sorted(maps.Keys(servedOf(d.cfg))) {
 		want, err := durableOf(d.cfg, name, d.cfg.Consumers[name])
 		if err == nil {
@@ -162,13 +169,18 @@ func (d *durableSet) verify(ctx context.Context) (failed error) {
 		}
 		switch {
 		case errors.Is(err, durable.ErrMissing):
-			d.raise(bridge.AlarmConsumerRemoved, name, "there is no such durable, and nothing is delivered: create it with hookspan provision")
+			d.lasts(bridge.AlarmConsumerRemoved, name, "there is no such durable, and nothing is delivered: create it with hookspan provision")
 		case errors.Is(err, durable.ErrDiffers):
-			d.raise(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration says, change it with hookspan provision: "+err.Error())
+			d.lasts(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration says, change it with hookspan provision: "+err.Error())
 		case err == nil:
 			err = d.record.Made(name)
+		default:
+			known = false
 		}
 		failed = errors.Join(failed, err)
+	}
+	if known {
+		d.lasting.Look(d.wrong...)
 	}
 	return failed
 }

@@ -73,3 +73,11 @@ func (d *durableSet) nameOrphans(ctx context.Context) {
 func (d *durableSet) raise(kind, name, text string) {
 	d.alarms.Raise(bridge.Alarm{Kind: kind, Subject: name, Text: "consumer " + name + ": " + text})
 }
+
+// lasts notes an alarm of what lasts, for the end of this look.
+func (d *durableSet) lasts(kind, name, text string) {
+	d.wrong = append(d.wrong, bridge.Alarm{
+		Kind: kind, Subject: name, Text: "consumer " + name + ": " + text,
+		Over: "consumer " + name + ": its durable is what the configuration says",
+	})
+}

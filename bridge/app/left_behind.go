@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -23,6 +24,7 @@ const (
 // watchLeftBehind raises an alarm while events wait in a place of an earlier configuration where
 // this one does not look.
 func (s *store) watchLeftBehind(ctx context.Context) {
+	waiting := lasting.New(s.alarms)
 	for first := true; ctx.Err() == nil; first = false {
 		for _, left := range s.record.Left() {
 			if err := s.countLeft(ctx, left, first); err != nil && ctx.Err() == nil {
@@ -30,12 +32,15 @@ func (s *store) watchLeftBehind(ctx context.Context) {
 					zap.String("store", left.Store), zap.String("prefix", left.Prefix), zap.Error(err))
 			}
 		}
+		var holding []bridge.Alarm
 		for _, left := range s.leftBehind() {
-			s.alarms.Raise(bridge.Alarm{
+			holding = append(holding, bridge.Alarm{
 				Kind: bridge.AlarmLeftBehind, Subject: left.Store + " " + left.Prefix, Text: left.Text,
+				Over:    "no events wait any more in " + left.Store + " under nats.prefix " + left.Prefix,
 				Details: map[string]any{"store": left.Store, "prefix": left.Prefix, "waiting": left.Waiting, "counted_at": left.CountedAt},
 			})
 		}
+		waiting.Look(holding...)
 		select {
 		case <-ctx.Done():
 		case <-time.After(leftEvery):

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -34,13 +35,14 @@ type provisioner struct {
 	durables *durableSet
 	settled  bool // the streams were once as they should be
 	cleaned  bool // what an earlier version has left is removed
+	lasting  *lasting.Alarms
 
 	once sync.Once
 	done chan struct{} // closed once the streams were as they should be
 }
 
 func newProvisioner(s *store) *provisioner {
-	return &provisioner{store: s, durables: newDurableSet(s), done: make(chan struct{})}
+	return &provisioner{store: s, durables: newDurableSet(s), lasting: lasting.New(s.alarms), done: make(chan struct{})}
 }
 
 // runProvisioner provisions now and from time to time. An embedded store must be ready before
@@ -131,10 +133,11 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	var changes []stream.Change
+	var wrong []bridge.Alarm
 	switch p.cfg.NATS.Provision {
 	case config.ProvisionCreate:
 		err = stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) { changes = append(changes, c) })
-		p.raiseChanges(changes, err)
+		wrong = p.raiseChanges(changes, err)
 		if err == nil && !p.cleaned {
 			p.removeOld(ctx)
 		}
@@ -144,7 +147,7 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 		}
 	case config.ProvisionVerify:
 		changes, err = stream.Verify(ctx, p.publish, p.streams)
-		p.raiseDifferences(changes)
+		wrong = differences(changes)
 		if err == nil {
 			p.restoreDurables(ctx)
 			failed = p.durables.verify(ctx)
@@ -152,7 +155,16 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	case config.ProvisionNone:
 		p.restoreDurables(ctx)
 	}
-	err = p.explain(ctx, err)
+	if p.withoutJetStream(ctx, err) {
+		wrong = append(wrong, bridge.Alarm{
+			Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Over: "NATS has JetStream",
+			Text: errNoJetStream.Error() + "; webhooks wait in the journal meanwhile",
+		})
+		err = fmt.Errorf("%w: %w", errNoJetStream, err)
+	}
+	if len(wrong) > 0 || err == nil || errors.Is(err, stream.ErrUnfit) { // otherwise nobody knows
+		p.lasting.Look(wrong...)
+	}
 	switch {
 	case err == nil:
 		p.publisher.SetFit(true)
@@ -190,17 +202,14 @@ func (p *provisioner) restoreDurables(ctx context.Context) {
 // errNoJetStream replaces the server's errors for an account or server without JetStream.
 var errNoJetStream = errors.New("NATS has no JetStream, and keeps no event: start nats-server with --jetstream, or enable it for this account")
 
-// explain replaces err, which would say that no server answers, when NATS has no JetStream.
-func (p *provisioner) explain(ctx context.Context, err error) error {
+// withoutJetStream reports whether provisioning failed with err, which would say that no server
+// answers, because NATS has no JetStream.
+func (p *provisioner) withoutJetStream(ctx context.Context, err error) bool {
 	if err == nil || !p.publish.Conn().IsConnected() {
-		return err
+		return false
 	}
 	_, account := p.publish.AccountInfo(ctx)
-	if !errors.Is(account, jetstream.ErrJetStreamNotEnabled) && !errors.Is(account, jetstream.ErrJetStreamNotEnabledForAccount) {
-		return err
-	}
-	p.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Text: errNoJetStream.Error() + "; webhooks wait in the journal meanwhile"})
-	return fmt.Errorf("%w: %w", errNoJetStream, err)
+	return errors.Is(account, jetstream.ErrJetStreamNotEnabled) || errors.Is(account, jetstream.ErrJetStreamNotEnabledForAccount)
 }
 
 // warnOfSmallPayload warns when NATS takes smaller messages than the ingress takes bodies:

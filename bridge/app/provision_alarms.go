@@ -11,8 +11,8 @@ import (
 
 // raiseChanges raises alarms for changes after the streams had once been as they should be:
 // before that the changes are our own. A stream that had lost its description is always an
-// alarm.
-func (p *provisioner) raiseChanges(changes []stream.Change, err error) {
+// alarm. It returns what lasts.
+func (p *provisioner) raiseChanges(changes []stream.Change, err error) (wrong []bridge.Alarm) {
 	for _, c := range changes {
 		if c.Kept > 0 {
 			p.alarms.Raise(bridge.Alarm{
@@ -26,30 +26,38 @@ func (p *provisioner) raiseChanges(changes []stream.Change, err error) {
 	changes = slices.DeleteFunc(changes, func(c stream.Change) bool { return c.Kept > 0 })
 	if !p.settled {
 		p.settled = err == nil
-		return
+		return nil
 	}
 	if errors.Is(err, stream.ErrUnfit) {
-		p.alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmStreamChanged,
+		wrong = append(wrong, bridge.Alarm{
+			Kind: bridge.AlarmStreamChanged, Over: "every stream can be used again",
 			Text: "somebody changed a stream so that it cannot be used any more: " + err.Error(),
 		})
 	}
-	p.raiseEach(changes, "somebody removed the stream, with all that was in it; it was made anew, empty", "somebody changed the stream, it was changed back: ")
+	for _, alarm := range alarmsOf(changes, "somebody removed the stream, with all that was in it; it was made anew, empty", "somebody changed the stream, it was changed back: ", "") {
+		p.alarms.Raise(alarm)
+	}
+	return wrong
 }
 
-// raiseDifferences raises alarms for streams that differ from the configuration, where somebody
-// else provisions them.
-func (p *provisioner) raiseDifferences(changes []stream.Change) {
-	p.raiseEach(changes, "there is no such stream: make it with hookspan provision",
-		"the stream is not what the configuration says, change one or the other, with hookspan provision for example: ")
+// differences returns the alarms of streams that differ from the configuration, where somebody else
+// provisions them.
+func differences(changes []stream.Change) []bridge.Alarm {
+	return alarmsOf(changes, "there is no such stream: make it with hookspan provision",
+		"the stream is not what the configuration says, change one or the other, with hookspan provision for example: ",
+		"the stream is there and is what the configuration says")
 }
 
-func (p *provisioner) raiseEach(changes []stream.Change, missing, differs string) {
+func alarmsOf(changes []stream.Change, missing, differs, over string) (alarms []bridge.Alarm) {
 	for _, c := range changes {
 		alarm := bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Subject: c.Stream, Text: c.Stream + ": " + missing}
 		if !c.Created {
 			alarm.Kind, alarm.Text = bridge.AlarmStreamChanged, c.Stream+": "+differs+strings.Join(c.Differences, "; ")
 		}
-		p.alarms.Raise(alarm)
+		if over != "" {
+			alarm.Over = c.Stream + ": " + over
+		}
+		alarms = append(alarms, alarm)
 	}
+	return alarms
 }

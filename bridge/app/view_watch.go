@@ -38,17 +38,17 @@ func (h *viewHealth) look(st view.Status, events string, now time.Time) *bridge.
 		return nil
 	}
 	details := map[string]any{"folded": at.Folded, "behind": at.Behind, "since": h.fine.UTC()}
-	const effect = "Webhooks are accepted and kept all the same, but lists and searches lack what came since, and overdue predictions are not polled by this process"
+	const over, effect = "the view has every event again", "Webhooks are accepted and kept all the same, but lists and searches lack what came since, and overdue predictions are not polled by this process"
 	if failure := cmp.Or(st.Error, at.Error); failure != "" {
 		details["error"] = failure
 		return &bridge.Alarm{
-			Kind: bridge.AlarmViewFailed, Subject: events, Details: details,
+			Kind: bridge.AlarmViewFailed, Subject: events, Details: details, Over: over,
 			Text: printable.Sentences(fmt.Sprintf("the view stands still since %s: %s", h.fine.UTC().Format(time.RFC3339), failure),
 				effect+": free its disk or repair its folder; hookspan view rebuild makes it anew"),
 		}
 	}
 	return &bridge.Alarm{
-		Kind: bridge.AlarmViewBehind, Subject: events, Details: details,
+		Kind: bridge.AlarmViewBehind, Subject: events, Details: details, Over: over,
 		Text: printable.Sentences(fmt.Sprintf("the view is behind since %s, by %d events", h.fine.UTC().Format(time.RFC3339), at.Behind),
 			effect+": it yields to accepting and catches up when there is less to accept; hookspan view status says how far it is"),
 	}
@@ -86,9 +86,9 @@ func (w *viewWatch) run(ctx context.Context) {
 // look leaves what cannot be read as it was: the health of the view is an alarm of its own.
 func (w *viewWatch) look(ctx context.Context, now time.Time) {
 	st := w.view.Status()
-	var holding []lasting.Condition
+	var holding []bridge.Alarm
 	if alarm := w.health.look(st, w.names.EventsStream(), now); alarm != nil {
-		holding = append(holding, lasting.Condition{Alarm: *alarm, Over: "the view has every event again"})
+		holding = append(holding, *alarm)
 	}
 	if waiting, err := w.view.Waiting(ctx, now); err == nil {
 		w.waiting.Store(&waiting)
@@ -96,5 +96,5 @@ func (w *viewWatch) look(ctx context.Context, now time.Time) {
 	if waiting := w.waiting.Load(); waiting != nil {
 		holding = append(holding, w.neglected(*waiting, st.Streams[w.names.QuarantineStream()].Messages, now)...)
 	}
-	w.alarms.Look(now, holding)
+	w.alarms.Look(holding...)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,12 +30,13 @@ func compile(r *rig.Rig, pkg string) benchmarks {
 	return benchmarks(binary)
 }
 
-func (b benchmarks) way(name, benchtime string) way {
+// way runs a benchmark, with more flags of its package if it needs them.
+func (b benchmarks) way(name, benchtime string, flags ...string) way {
 	pattern := "^Benchmark" + strings.ReplaceAll(name, "/", "$/^") + "$"
 	return way{name, func(r *rig.Rig) metrics {
 		p := r.Start(rig.Command{
 			Name: "benchmark", // the shell says for the benchmark that it is ready
-			Args: []string{"/bin/sh", "-c", `echo "{\"pid\": $$}"; exec "$@"`, "sh", string(b), "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", benchtime},
+			Args: slices.Concat([]string{"/bin/sh", "-c", `echo "{\"pid\": $$}"; exec "$@"`, "sh", string(b), "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", benchtime}, flags),
 		})
 		var m metrics
 		var said []string

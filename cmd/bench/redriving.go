@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"time"
 
@@ -79,7 +78,7 @@ const deadTeam = `consumers: {team: {kind: pull}}`
 
 // deadLetters makes the folder of a bridge whose consumer team gave up on so many events.
 func deadLetters(r *rig.Rig, data string, n int) {
-	names, p := bridge.Names{}, r.NewPool(n, failedWebhook())
+	p := r.NewPool(n, failedWebhook())
 	var like stored
 	r.Within("made", func(r *rig.Rig) {
 		bridge := startBridge(r, rig.BridgeConfig{Data: data, More: deadTeam})
@@ -92,17 +91,28 @@ func deadLetters(r *rig.Rig, data string, n int) {
 	})
 	p.Renew(n)
 	openStore(r, data, func(js jetstream.JetStream) {
-		for i, m := range like.all(p) {
-			d := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: "422", Attempts: 1, Subject: m.Subject}
-			header := d.Header(bridge.Header(maps.Clone(m.Header)))
-			header[bridge.HeaderMsgID] = []string{d.ID(p.ID(i))}
-			rig.Must(js.PublishMsgAsync(&nats.Msg{Subject: names.Dead("team", m.Subject), Header: nats.Header(header), Data: m.Data}))
-		}
-		select {
-		case <-js.PublishAsyncComplete():
-		case <-r.Context().Done():
-		}
+		publishDead(r, js, like, n, func(i int) (string, bridge.DeadLetter) {
+			return p.ID(i), bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Error: "422"}
+		})
 	})
+}
+
+// publishDead publishes n dead letters of events that are like the one. Letter returns the
+// prediction of each, and who gave up on it and why.
+func publishDead(r *rig.Rig, js jetstream.JetStream, like stored, n int, letter func(i int) (prediction string, d bridge.DeadLetter)) {
+	names := bridge.Names{}
+	for i := range n {
+		id, d := letter(i)
+		m := like.with(id)
+		d.Fault, d.Attempts, d.Subject = bridge.FaultFailed, 1, m.Subject
+		header := d.Header(bridge.Header(m.Header))
+		header[bridge.HeaderMsgID] = []string{d.ID(id)}
+		rig.Must(js.PublishMsgAsync(&nats.Msg{Subject: names.Dead(d.Consumer, m.Subject), Header: nats.Header(header), Data: m.Data}, jetstream.WithStallWait(time.Minute)))
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-r.Context().Done():
+	}
 }
 
 // beginJob begins a job by the API, and returns its id.

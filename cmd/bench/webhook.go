@@ -57,7 +57,7 @@ func openPool(r *rig.Rig, rate int, w rig.Window) *rig.Pool {
 // the default but for the deadline: a disk that hangs for a while is to be measured, and
 // not to end the run.
 func startBridge(r *rig.Rig, c rig.BridgeConfig) *rig.Bridge {
-	c.Ingress = "deadline: 25s"
+	c.Ingress = strings.TrimSuffix("deadline: 25s, "+c.Ingress, ", ")
 	bridge := r.StartBridge(c)
 	r.OnClose(func() error {
 		if !bridge.Alive() {

@@ -13,10 +13,11 @@ import (
 
 type doctorCmd struct {
 	apiFlag
+	watchFlag
 }
 
 // Run asks the bridge to examine itself. Without one that runs it examines the configuration, and
-// names the checks that need a bridge. It fails when there is a problem.
+// names the checks that need a bridge. It fails when there is a problem, unless it is watched.
 func (c *doctorCmd) Run(e *env) error {
 	d, err := c.examine(e)
 	if err != nil {

@@ -5,9 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -64,39 +63,16 @@ func untilEnd(ctx context.Context, e *env, api *client.Client, source, id string
 	if e.json || !isTerminal(e.stderr) {
 		return api.Await(ctx, source, id)
 	}
-	bar := progressBar{w: e.stderr}
+	bar := newProgressBar(e.stderr)
 	defer bar.clear()
 	err = api.Follow(ctx, source, id, func(u bridge.PredictionUpdate) error {
 		if u.State != nil {
 			state = u.State
 			return nil
 		}
-		return bar.draw(u.Progress)
+		return bar.draw(u.Progress.Progress, strconv.Quote(u.Progress.Status))
 	})
 	return state, err
-}
-
-type progressBar struct {
-	w     io.Writer
-	drawn bool
-}
-
-const (
-	barWidth  = 30
-	clearLine = "\r\x1b[K"
-)
-
-func (b *progressBar) draw(p *bridge.Progress) error {
-	b.drawn = true
-	done := int(p.Progress * barWidth)
-	_, err := fmt.Fprintf(b.w, "%s[%s%s] %3.0f %%  %q", clearLine, strings.Repeat("#", done), strings.Repeat(".", barWidth-done), 100*p.Progress, p.Status)
-	return err
-}
-
-func (b *progressBar) clear() {
-	if b.drawn {
-		_, _ = io.WriteString(b.w, clearLine) // a lost progress bar is no error
-	}
 }
 
 // printEnd prints the end of a prediction. It returns nil for a completed one.

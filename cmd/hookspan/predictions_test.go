@@ -187,11 +187,14 @@ func TestProgressBar(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	require.False(t, isTerminal(&out))
-	bar := progressBar{w: &out}
+	bar := newProgressBar(&out)
 	bar.clear()
 	require.Empty(t, out.String())
-	require.NoError(t, bar.draw(&bridge.Progress{Progress: 0.5, Status: "processing\x1b"}))
-	require.Equal(t, "\r\x1b[K[###############...............]  50 %  \"processing\\x1b\"", out.String(), "nothing of the provider's writes to the terminal")
+	require.NoError(t, bar.draw(0.5, "processing"))
+	require.Equal(t, "\r\x1b[K[###############...............]  50 %  processing", out.String())
+	bar.width = 42
+	require.NoError(t, bar.draw(1, "too long"))
+	require.Equal(t, "[##############################] 100 %  …", out.String()[strings.LastIndex(out.String(), "["):], "a line that is broken could not be cleared")
 	bar.clear()
 	require.True(t, strings.HasSuffix(out.String(), clearLine))
 }

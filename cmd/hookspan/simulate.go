@@ -11,7 +11,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/cmd/internal/simulate"
 )
@@ -77,13 +76,14 @@ func (c *simulateCmd) Run(e *env) error {
 	if err := c.known(e, naming{sources: []name{name(c.Source)}}); err != nil {
 		return err
 	}
-	if bar := (&progressBar{w: e.stderr}); !e.json && isTerminal(e.stderr) {
+	bar := newProgressBar(e.stderr)
+	if !e.json && isTerminal(e.stderr) {
 		cfg.Progress = func(share float64, words string) {
-			_ = bar.draw(&bridge.Progress{Progress: share, Status: words}) // a lost progress bar is no error
+			_ = bar.draw(share, words) // a lost progress bar is no error
 		}
-		defer bar.clear()
 	}
 	report, err := simulate.Run(e.ctx, cfg)
+	bar.clear() // the report begins in its line
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,9 @@ func printSimulation(out *printer, r *simulate.Report) {
 	count("stored, and the answer was lost", r.Unacknowledged, "")
 	count("quarantined", r.Quarantined, "signed, and unreadable")
 	count("waiting", r.Waiting, "")
+	if r.Unknown > 0 {
+		count("unknown", r.Unknown, "acknowledged, and the bridge did not say")
+	}
 	count("lost", r.Lost, "acknowledged, and not there")
 	count("corrupt", r.Corrupt, "not what was sent, or answered wrongly")
 	count("duplicates", r.Duplicates, "copies that were recognised")

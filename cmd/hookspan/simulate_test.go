@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/cmd/internal/simulate"
-	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -104,7 +103,7 @@ func (s *simulation) end(t *testing.T) (int, simulate.Report) {
 	r := s.report
 	require.NotEmpty(t, r.Run, s.stderr)
 	require.Equal(t, r.Sent, r.Acknowledged+r.Abandoned+r.Interrupted, "%+v", r)
-	require.Equal(t, r.Acknowledged, r.Stored+r.Quarantined+r.Waiting+r.Lost, "%+v", r)
+	require.Equal(t, r.Acknowledged, r.Stored+r.Quarantined+r.Waiting+r.Lost+r.Unknown, "%+v", r)
 	require.Equal(t, r.Outputs.Served, r.Outputs.Archived+r.Outputs.GivenUp+r.Outputs.Waiting, "%+v", r)
 	for _, c := range r.Consumers {
 		require.Equal(t, r.Stored+r.Unacknowledged, c.Handled+c.Dead+c.NotMeant+c.Waiting, "%+v", c)
@@ -166,7 +165,8 @@ consumers:
 	require.Positive(t, r.Answers["502"]+r.Answers["connection lost"])
 	require.Equal(t, 150/9, r.Quarantined)
 	require.Positive(t, r.Forged)
-	require.Equal(t, r.Forged, r.Refused)
+	require.Positive(t, r.Refused)
+	require.LessOrEqual(t, r.Refused, r.Forged, "the bridge was away for some")
 	require.Positive(t, r.Outputs.Archived)
 	require.Positive(t, r.Outputs.GivenUp, "some are missing")
 	require.Zero(t, r.Outputs.Waiting, "%+v", r)
@@ -221,36 +221,6 @@ consumers:
 	require.Equal(t, 1, r.Lost, "%+v", r)
 	require.Len(t, r.Wrong, 1)
 	require.Contains(t, r.Wrong[0], *lost.Load()+" was acknowledged, and event 1 of it (")
-	require.Equal(t, 0, p.stop(), p.logs)
-}
-
-// An archive whose folder cannot be written for a while says so, and has everything once the
-// folder is repaired.
-func TestSimulateWithAnArchiveThatIsRepaired(t *testing.T) {
-	t.Parallel()
-	store := filepath.Join(t.TempDir(), "archive")
-	p := serveHere(t, simulatedConfig+`
-consumers:
-  archive: {kind: archive, store: "file://`+store+`", hosts: [127.0.0.1], allow_private: true, retry: {first: 100ms, max: 1s}}
-`)
-	args := []string{"--config", filepath.Join(p.dir, "hookspan.yaml"), "--count", "10", "--rate", "1000", "--outputs", "1", "--status", "completed", "--wait", "2m"}
-	code, r := startSimulation(t.Context(), t, args...).end(t)
-	require.Equal(t, exitDone, code, "%+v\n%s", r, p.logs)
-	require.Equal(t, 10, r.Outputs.Archived)
-
-	aside := store + ".aside"
-	require.NoError(t, os.Rename(store, aside))
-	require.NoError(t, os.WriteFile(store, nil, 0o600)) // root can write in every folder, but not in a file
-	s := startSimulation(t.Context(), t, args...)
-	require.Eventually(t, func() bool {
-		at := p.state("archive")
-		return (at.State == consumerstate.Failing || at.State == consumerstate.Blocked) && at.Reason != ""
-	}, patience, 20*time.Millisecond, p.logs)
-	require.NoError(t, os.Remove(store))
-	require.NoError(t, os.Rename(aside, store))
-	code, r = s.end(t)
-	require.Equal(t, exitDone, code, "%+v\n%s", r, p.logs)
-	require.Equal(t, 10, r.Outputs.Archived, "%+v\n%s", r, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
@@ -314,6 +284,8 @@ func TestSimulateRefusesWrongUse(t *testing.T) {
 		"--listen":                        {"--listen", "8080"},
 		"name the host by which":          {"--listen", ":8090"},
 		"--slow-every is -1":              {"--slow-every=-1"},
+		"--wait is -1s: use 0s to 24h":    {"--wait=-1s"},
+		"longer than the 64 bytes":        {"--status", strings.Repeat("x", 65)},
 		"--outputs is 17: use 0 to 16":    {"--outputs", "17"},
 		"--missing-every is 1e+10: use 0": {"--missing-every", "10000000000"},
 	} {

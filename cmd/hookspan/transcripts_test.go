@@ -20,6 +20,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/needs"
@@ -31,9 +32,13 @@ var writeDocs = flag.Bool("update", false, "write what the commands of the docum
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	needs.Programs(t, "bash")
-	for _, document := range []string{"first-steps.md", "cli.md", "why.md"} {
+	for _, document := range []string{"first-steps.md", "cli.md", "why.md", "faults.md"} {
 		t.Run(document, func(t *testing.T) {
 			t.Parallel()
+			if document == "faults.md" {
+				needs.Root(t)
+				needs.Programs(t, "mount", "umount", "mountpoint")
+			}
 			transcribe(t, filepath.Join("..", "..", "docs", document))
 		})
 	}
@@ -85,6 +90,7 @@ var (
 		{regexp.MustCompile(`\b\d+(?:\.\d+)? [KMG]?i?B\b`), "SIZE"},
 		{regexp.MustCompile(`\(devel\)|\bv?\d+\.\d+\.\d+[-+\w.]*`), "VERSION"},
 		{regexp.MustCompile(`attempt \d+|\d+ in a row|seed \d+|folded to \d+|from event \d+ to \d+|(?m)^  \d+ in `), "COUNT"},
+		{regexp.MustCompile(`\bsim_[a-z0-9]{8}_`), "RUN"},
 		{regexp.MustCompile(`: it (?:is cancelled|ends after the entries that it is at)`), ": CANCELLED"},
 		{regexp.MustCompile(`, COUNT at TIME took DURATION`), ""},
 		{regexp.MustCompile(`: [\w ]+, \d+ events pending`), ": STATE"},
@@ -140,6 +146,12 @@ nats: {listen: "127.0.0.1:4222", events: {max_bytes: 64MiB}}
 	require.NoError(t, os.Symlink(self, filepath.Join(bin, "hookspan")))
 	service := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", asService, s.toReal("127.0.0.1:3000"), self)
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "billing"), []byte(service), 0o700))
+
+	if strings.Contains(page, "hookspan-lossy") {
+		buildLossy(t, filepath.Join(bin, "hookspan-lossy"))
+		archive := filepath.Join(dir, "archive")
+		t.Cleanup(func() { _ = unix.Unmount(archive, unix.MNT_DETACH) }) // of a test that failed
+	}
 
 	cmd := exec.Command("bash", "--norc")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &s.out, &s.out

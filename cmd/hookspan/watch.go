@@ -48,7 +48,7 @@ func watch(e *env, parse func() (*kong.Context, error)) int {
 		}
 		if drawn {
 			_, _ = io.WriteString(e.stdout, clearScreen)
-		} else if !e.json && err == nil {
+		} else if !e.json && shown.Len() > 0 {
 			shown.WriteByte('\n')
 		}
 		if _, err := shown.WriteTo(e.stdout); err != nil {

@@ -75,7 +75,7 @@ func TestWhyHasItNotReachedBilling(t *testing.T) {
 	require.Equal(t, "hookspan.events.get3w.prediction.completed.wanted", line.Events[0].Subject)
 	for name, say := range map[string][2]string{
 		"fails":   {"answered 500", "Repair what the error names"},
-		"away":    {"connection refused", "Repair the target"},
+		"away":    {"connection refused", "Repair what the reason names"},
 		"refuses": {"answered 422", fmt.Sprintf("hookspan dead redrive --seq %d", lanes["refuses"].DeadSeq)},
 		"filters": {"its filter does not pick the event", "hookspan events replay --consumer filters --seq"},
 		"waits":   {"paused until somebody resumes it", "hookspan consumers resume waits"},

@@ -33,6 +33,7 @@ type Archive struct {
 	files      store
 	downloader *downloader
 	space      *space
+	outage     *outage
 	lives      *lives
 	custody    *prometheus.CounterVec
 	alarms     bridge.Alarmer
@@ -56,7 +57,7 @@ func New(c Config) (*Archive, error) {
 		return nil, fmt.Errorf("archive: location: %w", err)
 	}
 	return &Archive{
-		name: c.Name, files: files, downloader: newDownloader(c), space: newSpace(c, files), lives: newLives(c), custody: newCustody(c.Name), alarms: c.Alarms,
+		name: c.Name, files: files, downloader: newDownloader(c), space: newSpace(c, files), outage: newOutage(c, files), lives: newLives(c), custody: newCustody(c.Name), alarms: c.Alarms,
 		parallel: c.Parallel, delay: c.Delay, publish: c.Publish, now: time.Now,
 	}, nil
 }
@@ -84,6 +85,8 @@ func openStore(c Config) (store, error) {
 //
 // When ctx ends, the error is the cause of that end; one that wraps [consumers.ErrTimeout] is a
 // failed attempt. Handle waits while the disk has no room, so a full disk is no failed attempt.
+// After an attempt that failed because the store cannot be written, [Archive.Wait] lets no
+// further event be fetched until it can be.
 func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	p, err := ev.Prediction()
 	if err != nil {
@@ -117,6 +120,9 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 		a.lives.settled(ev)
 		t.count()
 		return fmt.Errorf("archiving: %w", err)
+	}
+	if _, other := asFault(err); !other && ctx.Err() == nil {
+		err = a.outage.found(ctx, err)
 	}
 	err = fmt.Errorf("archiving: %w", err)
 	within := a.lives.failed(ev, t.missing, err)

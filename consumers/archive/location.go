@@ -51,8 +51,8 @@ func (l Location) Check(ctx context.Context, allowHTTP bool) error {
 	if info, err := os.Stat(above); err != nil || !info.IsDir() {
 		return fmt.Errorf("%s is not a folder: use another one", above)
 	}
-	if unix.Access(above, unix.W_OK|unix.X_OK) != nil {
-		return fmt.Errorf("this user may not write into %s: use another folder", above)
+	if err := unix.Access(above, unix.W_OK|unix.X_OK); err != nil {
+		return fmt.Errorf("this user may not write into %s: %w: use another folder", above, err)
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 const (
 	// spaceStep is how many bytes are written between two looks at the disk.
 	spaceStep = 16 << 20
+	// hasRoom ends the alarm.
+	hasRoom = "the archive has room again"
 	// spacePoll is how often a handler that waits for room looks again.
 	spacePoll = 5 * time.Second
 )
@@ -129,7 +131,7 @@ func (s *space) wait(ctx context.Context, full *noRoom) error {
 	defer s.waited()
 	for s.waits(1, full); ; s.waits(0, full) {
 		s.alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmArchiveNoRoom, Subject: s.name, Text: "archive waits: " + full.Error() + "; " + full.remedy(),
+			Kind: bridge.AlarmArchiveNoRoom, Subject: s.name, Text: "archive waits: " + full.Error() + "; " + full.remedy(), Over: hasRoom,
 			Details: map[string]any{
 				"need_bytes": full.need, "free_bytes": full.free, "reserve_bytes": full.reserve, "promised_bytes": full.promised,
 				"max_bytes": full.limit, "used_bytes": full.used,
@@ -171,8 +173,12 @@ func (s *space) waits(more int, full *noRoom) {
 
 func (s *space) waited() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.waiters--
+	last := s.waiters == 0
+	s.mu.Unlock()
+	if last {
+		s.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmArchiveNoRoom, Subject: s.name, Text: hasRoom, Cleared: true})
+	}
 }
 
 var (
@@ -180,8 +186,12 @@ var (
 	_ consumers.Blocker = (*Archive)(nil)
 )
 
-// Blocked returns since when outputs wait for room and why; the zero time while none does.
+// Blocked returns since when outputs wait for room, or for a store that can be written, and why;
+// the zero time while none does.
 func (a *Archive) Blocked() (time.Time, string) {
+	if since, why := a.outage.now(); !since.IsZero() {
+		return since, why + "; " + a.outage.remedy()
+	}
 	a.space.mu.Lock()
 	defer a.space.mu.Unlock()
 	if a.space.waiters == 0 {
@@ -190,9 +200,10 @@ func (a *Archive) Blocked() (time.Time, string) {
 	return a.space.since, a.space.full.Error() + "; " + a.space.full.remedy()
 }
 
-// Wait returns when there is room for further outputs, or when ctx has ended. Meanwhile events
-// wait in their stream.
+// Wait returns when the store can be written and there is room for further outputs, or when ctx
+// has ended. Meanwhile events wait in their stream.
 func (a *Archive) Wait(ctx context.Context) {
+	a.outage.wait(ctx)
 	if a.space.ready(ctx) != nil {
 		return // Handle meets the same error and returns it
 	}

@@ -16,11 +16,14 @@ func Try(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("archive: location: %w", err)
 	}
+	return errors.Join(tryStore(ctx, files), files.close())
+}
+
+func tryStore(ctx context.Context, files store) error {
 	key := tryFolder + "/" + rand.Text()
-	err = files.put(ctx, file{key: key, contentType: "text/plain"}, false, []byte("hookspan doctor\n"))
-	if err == nil {
-		_, err = files.remove(ctx, key)
-		err = errors.Join(err, files.removeFolder(tryFolder))
+	if err := files.put(ctx, file{key: key, contentType: "text/plain"}, false, []byte("hookspan doctor\n")); err != nil {
+		return err
 	}
-	return errors.Join(err, files.close())
+	_, err := files.remove(ctx, key)
+	return errors.Join(err, files.removeFolder(tryFolder))
 }

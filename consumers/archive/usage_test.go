@@ -54,6 +54,7 @@ func TestMaxBytes(t *testing.T) {
 
 		require.NoError(t, os.Remove(before))
 		require.NoError(t, <-done)
+		require.True(t, b.raised.Cleared(bridge.AlarmArchiveNoRoom))
 		require.Zero(t, b.space.usage.held)
 		require.Zero(t, b.space.promised)
 	}

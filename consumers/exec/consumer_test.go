@@ -154,7 +154,8 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		require.Equal(t, "+ACK", next(t, d.wire), name)
 		require.Eventually(t, func() bool { since, _ := b.Blocked(); return since.IsZero() }, patience, time.Millisecond, "the command is there")
 		require.NoError(t, d.stop())
-		require.Len(t, b.heard.All(), 1, "one alarm, not one for each look")
+		require.Len(t, b.heard.All(), 2, "one alarm, not one for each look, and its end")
+		require.True(t, b.heard.Cleared(bridge.AlarmCommand))
 		require.Contains(t, b.heard.All()[0].Text, "install it, the events wait for it")
 	}
 }

@@ -16,7 +16,7 @@ import (
 const (
 	// gateEvery is how often a closed gate looks for the command.
 	gateEvery = 2 * time.Second
-	// alarmEvery is how often the alarm is repeated.
+	// alarmEvery is how often the alarm is raised meanwhile.
 	alarmEvery = time.Minute
 )
 
@@ -29,7 +29,7 @@ type gate struct {
 	// mu guards the fields below.
 	mu    sync.Mutex
 	until time.Time // the gate stays closed until then, even with a usable file
-	said  time.Time // when the last alarm was raised
+	said  time.Time // when the alarm was raised last
 	since time.Time // when the gate was closed; zero: it is open
 	why   error
 }
@@ -78,9 +78,15 @@ func (g *gate) note(err error) {
 
 func (g *gate) open() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.since = time.Time{}
+	closed := !g.since.IsZero()
+	g.since, g.said = time.Time{}, time.Time{}
+	g.mu.Unlock()
+	if closed {
+		g.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmCommand, Subject: g.name, Text: g.over(), Cleared: true})
+	}
 }
+
+func (g *gate) over() string { return "consumer " + g.name + ": the command can be started" }
 
 // blocked returns since when the gate has been closed and why; the zero time while it is open.
 func (g *gate) blocked() (time.Time, string) {
@@ -107,7 +113,7 @@ func (g *gate) alarm(err error) {
 	g.mu.Unlock()
 	if due {
 		g.alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmCommand, Subject: g.name, Text: fmt.Sprintf("consumer %s: %v", g.name, err),
+			Kind: bridge.AlarmCommand, Subject: g.name, Text: fmt.Sprintf("consumer %s: %v", g.name, err), Over: g.over(),
 			Details: map[string]any{"consumer": g.name, "command": g.path},
 		})
 	}

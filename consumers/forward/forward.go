@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +60,9 @@ type Forwarder struct {
 	alarms    bridge.Alarmer
 	log       *slog.Logger
 	metrics   metrics
+
+	mu     sync.Mutex
+	raised map[string]bool // kinds of alarms whose causes hold, as far as known
 }
 
 var (
@@ -89,6 +94,7 @@ func New(cfg Config) (*Forwarder, error) {
 		transport: freshconn.New(newTransport(cfg, template.URL.Scheme == "http"), 0),
 		alarms:    cfg.Alarms,
 		log:       cfg.Logger,
+		raised:    map[string]bool{},
 	}
 	// A request that the transport sends again would be a second attempt, see newRequest.
 	template.GetBody = nil
@@ -200,9 +206,29 @@ func (f *Forwarder) tell(c change) {
 }
 
 func (f *Forwarder) alarm(kind, text string, err error) {
+	f.mu.Lock()
+	f.raised[kind] = true
+	f.mu.Unlock()
 	f.alarms.Raise(bridge.Alarm{
-		Kind: kind, Subject: f.name,
+		Kind: kind, Subject: f.name, Over: f.overText(),
 		Text:    fmt.Sprintf("consumer %s: %s (%v)", f.name, text, err),
 		Details: map[string]any{"consumer": f.name, "target": f.target},
 	})
+}
+
+// over clears the alarms of these kinds whose causes held.
+func (f *Forwarder) over(kinds ...string) {
+	f.mu.Lock()
+	kinds = slices.DeleteFunc(kinds, func(kind string) bool { return !f.raised[kind] })
+	for _, kind := range kinds {
+		delete(f.raised, kind)
+	}
+	f.mu.Unlock()
+	for _, kind := range kinds {
+		f.alarms.Raise(bridge.Alarm{Kind: kind, Subject: f.name, Text: f.overText(), Cleared: true})
+	}
+}
+
+func (f *Forwarder) overText() string {
+	return fmt.Sprintf("consumer %s: %s answers again", f.name, f.target)
 }

@@ -50,27 +50,34 @@ func readResponse(resp *http.Response) response {
 //	any other, 3xx too     again
 func (f *Forwarder) judge(r response, p *pass) error {
 	if r.status >= 200 && r.status < 300 {
-		p.succeeded()
+		f.answered(p)
+		f.over(bridge.AlarmTargetGone)
 		return nil
 	}
 	err := fmt.Errorf("%s answered %d %s", f.target, r.status, http.StatusText(r.status))
 	switch {
 	case r.status == http.StatusGone:
-		p.succeeded()
+		f.answered(p)
 		f.alarm(bridge.AlarmTargetGone, "the target answers 410, that it is gone for good, so its events become dead letters: "+
 			"give the consumer another url or remove it, then redrive them", err)
 		return consumers.Refused(err)
 	case f.refuse[r.status]:
-		p.succeeded()
+		f.answered(p)
 		return consumers.Refused(err)
 	case r.status == http.StatusTooManyRequests || r.status >= 500:
 		p.failed(err, r.retryAfter)
 	default:
-		p.succeeded()
+		f.answered(p)
 	}
 	if r.retryAfter > 0 && (r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable) {
 		// Not all at once.
 		return consumers.RetryAfter(err, r.retryAfter+rand.N(r.retryAfter/10+1))
 	}
 	return err
+}
+
+// answered notes that the target works, whatever it says of the event.
+func (f *Forwarder) answered(p *pass) {
+	p.succeeded()
+	f.over(bridge.AlarmTargetDown, bridge.AlarmTargetBlocked)
 }

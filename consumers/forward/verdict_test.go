@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,6 +140,29 @@ func TestConfig(t *testing.T) {
 	u, err := CheckURL("http://[::1]:8080/a?b=c", true)
 	require.NoError(t, err)
 	require.Equal(t, &url.URL{Scheme: "http", Host: "[::1]:8080", Path: "/a", RawQuery: "b=c"}, u)
+}
+
+// The alarms of a target end when it answers, and that of one that was gone when it takes an event.
+func TestAlarmsOfATargetEnd(t *testing.T) {
+	t.Parallel()
+	var status atomic.Int32
+	status.Store(http.StatusGone)
+	target := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
+	b := setup(t, target.URL, nil)
+	require.Error(t, b.handle())
+	b.tell(change{state: open, openings: 5, since: time.Now().Add(-2 * alarmAfter), err: errTarget})
+	for _, a := range b.alarms.All() {
+		require.Equal(t, "consumer billing: "+target.URL+" answers again", a.Over)
+	}
+	status.Store(http.StatusTeapot)
+	require.Error(t, b.handle())
+	require.True(t, b.alarms.Cleared(bridge.AlarmTargetDown))
+	require.False(t, b.alarms.Cleared(bridge.AlarmTargetGone))
+	status.Store(http.StatusOK)
+	require.NoError(t, b.handle())
+	require.NoError(t, b.handle())
+	require.True(t, b.alarms.Cleared(bridge.AlarmTargetGone))
+	require.Len(t, b.alarms.All(), 4, "each ends once")
 }
 
 // A target that fails for a minute is an alarm; the log says when it began and ended.

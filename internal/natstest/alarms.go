@@ -41,6 +41,12 @@ func (a *Alarms) Of(kind string) []bridge.Alarm {
 	return slices.DeleteFunc(a.All(), func(alarm bridge.Alarm) bool { return alarm.Kind != kind })
 }
 
+// Cleared reports whether the last alarm of one kind is the end of it.
+func (a *Alarms) Cleared(kind string) bool {
+	of := a.Of(kind)
+	return len(of) > 0 && of[len(of)-1].Cleared
+}
+
 // Kinds returns the kinds of all alarms, sorted, each once.
 func (a *Alarms) Kinds() []string {
 	kinds := KindsOf(a.All())

@@ -110,6 +110,14 @@ func (x *External) Refused() (n int) {
 	return n
 }
 
+// Received counts the messages that the running server has had of its clients, requests too.
+func (x *External) Received() int64 {
+	x.t.Helper()
+	all, err := x.s.Varz(&server.VarzOptions{})
+	require.NoError(x.t, err)
+	return all.InMsgs
+}
+
 // JetStream returns a connection of the test's own.
 func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
 	x.t.Helper()

@@ -1,10 +1,13 @@
 package doctor
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // Source is a sender, as configured.
@@ -49,49 +52,38 @@ func days(d time.Duration) string {
 	return d.String()
 }
 
-// API is what an unauthenticated request to a provider's API has shown.
-type API struct {
-	Source string
-	Err    error
+// trial is how one check judges what was tried outside of the bridge.
+type trial struct {
+	fails adminapi.FindingLevel
+	// remedy has the name of the source or consumer in the place of its %s.
+	well, broken, remedy string
 }
 
-// API judges whether it is reached.
-func (r *Report) API(a API) {
-	if a.Err != nil {
-		r.warning(CheckAPI, a.Source, "see whether this machine reaches sources."+a.Source+".api.base_url", "the provider's API is not reached, so overdue predictions are not asked for: %v", a.Err)
+var trials = map[string]trial{
+	CheckAPI: {
+		fails: adminapi.FindingWarning, well: "the provider's API is reached", broken: "the provider's API is not reached, so overdue predictions are not asked for",
+		remedy: "see whether this machine reaches sources.%s.api.base_url",
+	},
+	CheckTarget: {
+		fails: adminapi.FindingWarning, well: "the service answers", broken: "the service is not reached",
+		remedy: "start the service, or repair consumers.%s.url: its events wait meanwhile",
+	},
+	CheckArchive: {
+		fails: adminapi.FindingProblem, well: "a file was written there and removed", broken: "the archive cannot be written",
+		remedy: "repair consumers.%s.store before the provider deletes the outputs",
+	},
+}
+
+// Tried judges what became of a trial outside of the bridge: of the API of the source called name
+// ([CheckAPI]), or of the service ([CheckTarget]) or the archive ([CheckArchive]) of the consumer
+// called name. Err is nil when it went well.
+func (r *Report) Tried(check, name string, err error) {
+	t := trials[check]
+	if err != nil {
+		r.add(t.fails, check, name, fmt.Sprintf(t.remedy, name), "%s: %v", t.broken, err)
 		return
 	}
-	r.ok(CheckAPI, a.Source, "the provider's API is reached")
-}
-
-// Target is the service of a consumer of kind forward.
-type Target struct {
-	Consumer string
-	Err      error
-}
-
-// Target judges whether it is reached.
-func (r *Report) Target(t Target) {
-	if t.Err != nil {
-		r.warning(CheckTarget, t.Consumer, "start the service, or repair consumers."+t.Consumer+".url: its events wait meanwhile", "the service is not reached: %v", t.Err)
-		return
-	}
-	r.ok(CheckTarget, t.Consumer, "the service answers")
-}
-
-// Archive is where a consumer of kind archive stores.
-type Archive struct {
-	Consumer string
-	Err      error
-}
-
-// Archive judges whether it can be written.
-func (r *Report) Archive(a Archive) {
-	if a.Err != nil {
-		r.problem(CheckArchive, a.Consumer, "repair consumers."+a.Consumer+".store before the provider deletes the outputs", "the archive cannot be written: %v", a.Err)
-		return
-	}
-	r.ok(CheckArchive, a.Consumer, "a file was written there and removed")
+	r.ok(check, name, "%s", t.well)
 }
 
 // Listener is a listener beyond this machine.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 )
 
 const auditTimeout = 10 * time.Second
@@ -42,12 +43,13 @@ type Auditor struct {
 	checkpoint *Checkpoint
 	cfg        AuditorConfig
 	gauges     *gauges
+	lasting    *lasting.Alarms
 }
 
 // NewAuditor returns an auditor that is not running yet.
 func NewAuditor(js jetstream.JetStream, checkpoint *Checkpoint, cfg AuditorConfig) *Auditor {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
-	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams)}
+	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams), lasting: lasting.New(cfg.Alarms)}
 }
 
 // Run audits at each interval until ctx ends, and then once more. It returns nil.
@@ -61,19 +63,27 @@ func (a *Auditor) Run(ctx context.Context) error {
 func (a *Auditor) Audit(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
+	var missing []bridge.Alarm
+	reached := true
 	for _, name := range a.cfg.Streams {
 		stream, err := a.js.Stream(ctx, name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			if was, known := a.checkpoint.seen(name); known {
-				a.raise(bridge.AlarmStreamRemoved, name, "a stream is not there any more", was, nil)
+				alarm := alarmOf(bridge.AlarmStreamRemoved, name, "a stream is not there any more", was, nil)
+				alarm.Over = name + ": the stream is there again"
+				missing = append(missing, alarm)
 			}
 		case err != nil:
+			reached = false
 			// The readiness check reports an unreachable server.
 			a.cfg.Logger.Debug("a stream could not be audited", zap.String("stream", name), zap.Error(err))
 		default:
 			a.compare(name, stream.CachedInfo())
 		}
+	}
+	if reached {
+		a.lasting.Look(missing...)
 	}
 	if err := a.checkpoint.Save(); err != nil {
 		a.cfg.Logger.Warn("the checkpoint of the streams could not be saved", zap.Error(err))
@@ -169,6 +179,10 @@ func (a *Auditor) judge(name string, was, is seen, allowed uint64, maxAge time.D
 }
 
 func (a *Auditor) raise(kind, stream, text string, was seen, is *seen) {
+	a.cfg.Alarms.Raise(alarmOf(kind, stream, text, was, is))
+}
+
+func alarmOf(kind, stream, text string, was seen, is *seen) bridge.Alarm {
 	details := map[string]any{
 		"stream": stream, "last_before": was.Last, "first_before": was.First, "messages_before": was.Messages,
 		"created_before": was.Created, "seen": was.At,
@@ -176,5 +190,5 @@ func (a *Auditor) raise(kind, stream, text string, was seen, is *seen) {
 	if is != nil {
 		details["last"], details["first"], details["messages"], details["created"] = is.Last, is.First, is.Messages, is.Created
 	}
-	a.cfg.Alarms.Raise(bridge.Alarm{Kind: kind, Subject: stream, Text: stream + ": " + text, Details: details})
+	return bridge.Alarm{Kind: kind, Subject: stream, Text: stream + ": " + text, Details: details}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,28 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A stream that somebody removed is an alarm until it is there again.
+func TestRemovedStreamIsTheAlarmUntilItIsBack(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	b := small(t, t.TempDir(), limit)
+	alarms := &natstest.Alarms{}
+	a := auditor(t, b, &paper{}, alarms)
+	a.Audit(ctx)
+	cfg := streamOf(t, b, "HOOKSPAN_DEAD").CachedInfo().Config
+	require.NoError(t, b.JS.DeleteStream(ctx, cfg.Name))
+	a.Audit(ctx)
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	a.Audit(gone)
+	require.False(t, alarms.Cleared(bridge.AlarmStreamRemoved), "nobody knows")
+	_, err := b.JS.CreateStream(ctx, cfg)
+	require.NoError(t, err)
+	a.Audit(ctx)
+	require.Equal(t, "HOOKSPAN_DEAD: the stream is there again", alarms.Of(bridge.AlarmStreamRemoved)[0].Over)
+	require.True(t, slices.ContainsFunc(alarms.Of(bridge.AlarmStreamRemoved), func(a bridge.Alarm) bool { return a.Cleared }))
 }
 
 // A backup replaces the present store.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -60,12 +61,14 @@ type Janitor struct {
 	js  jetstream.JetStream
 	cfg JanitorConfig
 	now func() time.Time
+
+	lasting *lasting.Alarms
 }
 
 // NewJanitor returns a janitor that is not running yet.
 func NewJanitor(js jetstream.JetStream, cfg JanitorConfig) *Janitor {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
-	return &Janitor{js: js, cfg: cfg, now: time.Now}
+	return &Janitor{js: js, cfg: cfg, now: time.Now, lasting: lasting.New(cfg.Alarms)}
 }
 
 // Run makes a round at each interval until ctx ends, and returns nil.
@@ -87,6 +90,9 @@ func (j *Janitor) Tick(ctx context.Context) error {
 	}
 	r := &round{Janitor: j, stream: stream, info: stream.CachedInfo(), now: j.now()}
 	crowded, aging := r.over(cleanFrom), r.aging()
+	if !crowded {
+		j.lasting.Look()
+	}
 	if !crowded && !aging {
 		return nil
 	}
@@ -102,7 +108,11 @@ func (j *Janitor) Tick(ctx context.Context) error {
 		}
 	}
 	if crowded {
-		return r.makeRoom(ctx)
+		full, err := r.makeRoom(ctx)
+		if err == nil || full != "" {
+			j.lasting.Look(r.alarms(full)...)
+		}
+		return err
 	}
 	return nil
 }
@@ -124,18 +134,19 @@ func (r *round) over(percent uint64) bool {
 
 func (r *round) bytes(percent uint64) uint64 { return uint64(r.info.Config.MaxBytes) / 100 * percent }
 
-func (r *round) makeRoom(ctx context.Context) error {
+// makeRoom returns why the stream stays nearly full, empty when it does not.
+func (r *round) makeRoom(ctx context.Context) (full string, err error) {
 	info, err := r.stream.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("looking at the stream of events: %w", err)
+		return "", fmt.Errorf("looking at the stream of events: %w", err)
 	}
 	if !info.Created.Equal(r.info.Created) {
-		return errMadeAnew
+		return "", errMadeAnew
 	}
 	window := cmp.Or(r.cfg.Young, r.info.Config.Duplicates)
 	young, err := r.firstSince(ctx, r.now.Add(-window))
 	if err != nil {
-		return err
+		return "", err
 	}
 	handled := young
 	for _, d := range r.durables {
@@ -145,35 +156,38 @@ func (r *round) makeRoom(ctx context.Context) error {
 		handled = min(handled, next)
 	}
 	if err := r.purge(ctx, handled, r.bytes(cleanTo)); err != nil {
-		return err
+		return "", err
 	}
 	if !r.over(giveUpAt) {
-		return nil
+		return "", nil
 	}
 	to := min(r.reaching(r.bytes(giveUpTo)), young)
 	if to > r.info.State.FirstSeq {
 		for i := range r.durables {
 			if err := r.record(ctx, &r.durables[i], to, causeRoom); err != nil {
-				r.alarmFull("the oldest events cannot be recorded as lost in the stream of dead letters, and so they stay: give it room")
-				return err
+				return "the oldest events cannot be recorded as lost in the stream of dead letters, and so they stay: give it room", err
 			}
 		}
 		if err := r.purge(ctx, to, r.bytes(giveUpTo)); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if r.over(giveUpAt) {
-		r.alarmFull("its events are too young to be removed, their ids are needed to know duplicates: choose a larger nats.events.max_bytes")
+		return "its events are too young to be removed, their ids are needed to know duplicates: choose a larger nats.events.max_bytes", nil
 	}
-	return nil
+	return "", nil
 }
 
-func (r *round) alarmFull(reason string) {
-	r.cfg.Alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmStoreFull, Subject: r.info.Config.Name,
+// alarms returns the alarm of a stream that stays nearly full, if it does.
+func (r *round) alarms(reason string) []bridge.Alarm {
+	if reason == "" {
+		return nil
+	}
+	return []bridge.Alarm{{
+		Kind: bridge.AlarmStoreFull, Subject: r.info.Config.Name, Over: "the stream of events has room again",
 		Text:    "the stream of events is nearly full and will refuse webhooks: " + reason,
 		Details: map[string]any{"bytes": r.info.State.Bytes, "max_bytes": r.info.Config.MaxBytes, "messages": r.info.State.Msgs},
-	})
+	}}
 }
 
 // errMadeAnew ends a round whose stream was removed and created again: sequences now mean other

@@ -192,6 +192,7 @@ func TestYoungEventsStay(t *testing.T) {
 	// Two hours later they may go.
 	j.now = func() time.Time { return time.Now().Add(2*time.Hour + time.Second) }
 	require.NoError(t, j.Tick(context.Background()))
+	require.True(t, alarms.Cleared(bridge.AlarmStoreFull))
 	require.Greater(t, state(t, b, events).FirstSeq, uint64(perFull/5))
 
 	// Only the older ones.

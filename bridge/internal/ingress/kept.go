@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
@@ -96,9 +97,9 @@ func (s *Server) raiseUnknownSource(name string) {
 		if bridge.CheckName("source", name) != nil {
 			called = "a source with a name that no source can have"
 		}
-		s.deps.Alarms.Raise(bridge.Alarm{
+		s.deps.Alarms.Raise(lasting.Again(bridge.Alarm{
 			Kind: bridge.AlarmUnknownSource,
 			Text: "a webhook came for " + called + ", which is not configured, and was answered 404: is the URL at the sender mistyped, or is the source missing in the configuration?",
-		})
+		}, "no webhook came for a source that is not configured"))
 	})
 }

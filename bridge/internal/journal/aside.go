@@ -89,9 +89,9 @@ func (j *Journal) SetAside(r Record, cause string) error {
 		return fmt.Errorf("setting a record of the journal aside: %w", err)
 	}
 	j.mu.Lock()
-	j.aside = j.aside.without(had).with(int64(len(file)))
+	j.aside, j.asideCause = j.aside.without(had).with(int64(len(file))), cause
 	j.mu.Unlock()
-	j.checkRoom()
+	j.Look()
 	return nil
 }
 

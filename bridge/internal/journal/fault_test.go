@@ -32,6 +32,8 @@ func TestSyncFails(t *testing.T) {
 		same(t, want, got)
 
 		want = append(want, fill(t, j, 12, 20)...)
+		j.Look()
+		require.True(t, raised.of(bridge.AlarmJournalFailed)[1].Cleared)
 		require.Empty(t, j.State().Failure)
 		require.EqualValues(t, 13, want[10].Sequence, "the sequences of what failed are given out")
 		got, _ = drain(t, j, 0)
@@ -41,7 +43,7 @@ func TestSyncFails(t *testing.T) {
 		for range 20 {
 			require.ErrorIs(t, j.Append(context.Background(), record(30)), bridge.ErrUnknown)
 		}
-		require.Len(t, raised.of(bridge.AlarmJournalFailed), 2, "one for each time it began to fail")
+		require.Len(t, raised.of(bridge.AlarmJournalFailed), 3, "one for each time it began to fail, and for its end")
 		folders, err := filepath.Glob(filepath.Join(dir, "0*"))
 		require.NoError(t, err)
 		require.Len(t, folders, 2, "a generation with nothing in it goes")

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 )
 
 // Config of a journal. The zero value is usable.
@@ -88,9 +89,13 @@ type Journal struct {
 	hot         hotTail
 	ledger      ledger
 	aside       asideTotal
-	failure     string
-	fullAlarm   bool
+	asideCause  string        // of what was set aside last
+	failure     error         // why the last append failed
+	unwritten   error         // why the position was not written
 	grown       chan struct{} // closed when last grows
+
+	looking sync.Mutex
+	lasting *lasting.Alarms // guarded by looking
 }
 
 var errClosed = errors.New("the journal is closed")
@@ -117,6 +122,7 @@ func Open(dir string, cfg Config) (*Journal, error) {
 		queue: make(chan *request, queueLen), closing: make(chan struct{}), ended: make(chan struct{}), kept: make(chan struct{}),
 		dirty: make(chan struct{}, 1), rotated: make(chan struct{}, 1), grown: make(chan struct{}),
 	}
+	j.lasting = lasting.New(j.cfg.Alarms)
 	j.close = sync.OnceValue(j.shutdown)
 	j.reader = &reader{j: j}
 	next, err := j.recover()
@@ -124,7 +130,6 @@ func Open(dir string, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("opening the journal %s: %w", dir, err)
 	}
 	j.hot = hotTail{from: next, limit: j.cfg.HotBytes}
-	j.checkRoom()
 	go (&committer{j: j, next: next}).run()
 	go j.keep()
 	return j, nil
@@ -186,5 +191,4 @@ func (j *Journal) appended(g *generation, batch []*request) {
 	j.grown = make(chan struct{})
 	j.mu.Unlock()
 	j.wake(j.dirty)
-	j.checkRoom()
 }

@@ -202,10 +202,14 @@ func TestFullJournalRefusesUntilSomethingIsSettled(t *testing.T) {
 	add(t, j, sized(n, 9_000))
 	j.Settle(11, nil)
 	require.Zero(t, j.State().Bytes, "a part of a segment that is settled counts no more")
+	j.Look()
+	over := raised.of(bridge.AlarmJournalFull)
+	require.Len(t, over, 3)
+	require.True(t, over[2].Cleared)
 	for err = nil; err == nil; n++ {
 		err = j.Append(context.Background(), sized(n, 9_000))
 	}
-	require.Len(t, raised.of(bridge.AlarmJournalFull), 2)
+	require.False(t, raised.of(bridge.AlarmJournalFull)[3].Cleared)
 }
 
 // Records of every size around what is read at once are found by the next process, wherever

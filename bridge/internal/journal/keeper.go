@@ -1,20 +1,16 @@
 package journal
 
 import (
-	"fmt"
 	"os"
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/hookspan/hookspan/bridge"
 )
 
 // keep writes the position down and trims, at most once a second while something changes, and
 // when a segment ends: so what is not written down never spans more than a segment.
 func (j *Journal) keep() {
 	defer close(j.kept)
-	failing := false
 	for {
 		select {
 		case <-j.dirty:
@@ -23,14 +19,14 @@ func (j *Journal) keep() {
 			return
 		}
 		err := j.writeAndTrim()
-		if err != nil && !failing {
+		j.mu.Lock()
+		before := j.unwritten
+		j.unwritten = err
+		j.mu.Unlock()
+		if err != nil && before == nil {
 			j.cfg.Log.Error("journal: position not written", zap.Error(err))
-			j.cfg.Alarms.Raise(bridge.Alarm{
-				Kind: bridge.AlarmJournalFailed, Subject: positionFile,
-				Text: fmt.Sprintf("The position of the journal cannot be written: %v. Records are still accepted; after a restart those that were forwarded since are forwarded again. Check the disk of %s.", err, j.dir),
-			})
+			j.Look()
 		}
-		failing = err != nil
 		if err != nil {
 			j.wake(j.dirty)
 		}

@@ -121,5 +121,4 @@ func (j *Journal) Settle(through uint64, acked map[string]uint64) {
 	j.ledger.settle(through)
 	j.mu.Unlock()
 	j.wake(j.dirty)
-	j.checkRoom()
 }

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +35,10 @@ func (j *Journal) State() State {
 	s := State{
 		Bytes: j.ledger.bytes, MaxBytes: j.cfg.MaxBytes, Oldest: j.ledger.oldest(),
 		SetAside: j.aside.records, SetAsideBytes: j.aside.bytes,
-		Last: j.last, Settled: j.position.Settled, Failure: j.failure,
+		Last: j.last, Settled: j.position.Settled,
+	}
+	if j.failure != nil {
+		s.Failure = j.failure.Error()
 	}
 	if len(j.hot.records) > 0 && j.hot.from <= j.position.Settled+1 {
 		s.Oldest = timeOf(j.hot.records[0])
@@ -58,58 +60,21 @@ func (j *Journal) room() int64 {
 }
 
 func (j *Journal) full() error {
-	j.checkRoom()
+	j.Look()
 	return fmt.Errorf("appending to the journal: %w: it holds its %d bytes: see why the streams do not take them, or raise journal.max_bytes", bridge.ErrFull, j.cfg.MaxBytes)
 }
 
-// checkRoom raises the alarm at 80 % of MaxBytes, once until it falls below 70 %. Callers do
-// not hold mu.
-func (j *Journal) checkRoom() {
-	j.mu.Lock()
-	alarm := j.nearlyFull()
-	j.mu.Unlock()
-	if alarm != nil {
-		j.cfg.Alarms.Raise(*alarm)
-	}
-}
-
-func (j *Journal) nearlyFull() *bridge.Alarm {
-	used := j.ledger.bytes + j.aside.bytes
-	if used < j.cfg.MaxBytes/10*7 {
-		j.fullAlarm = false
-	}
-	if j.fullAlarm || used < j.cfg.MaxBytes/10*8 {
-		return nil
-	}
-	j.fullAlarm = true
-	return &bridge.Alarm{
-		Kind: bridge.AlarmJournalFull,
-		Text: fmt.Sprintf("The journal is more than 80 %% full: %d of %d bytes wait, %d of them set aside. When it is full, deliveries are refused with 503. "+
-			"See why NATS does not take them, resend what is set aside, or raise journal.max_bytes.", used, j.cfg.MaxBytes, j.aside.bytes),
-		Details: map[string]any{"bytes": used, "max_bytes": j.cfg.MaxBytes, "set_aside_bytes": j.aside.bytes},
-	}
-}
-
-// outcome notes how the last append went. The first failure after a success is an alarm.
+// outcome notes how the last append went. A change is logged.
 func (j *Journal) outcome(err error) {
 	j.mu.Lock()
 	before := j.failure
-	if j.failure = ""; err != nil {
-		j.failure = err.Error()
-	}
+	j.failure = err
 	j.mu.Unlock()
 	switch {
-	case err == nil && before != "":
+	case err == nil && before != nil:
 		j.cfg.Log.Info("journal: appending again")
-	case err != nil && before == "":
+	case err != nil && before == nil:
 		j.cfg.Log.Error("journal: appending failed", zap.Error(err))
-		unknown := ""
-		if errors.Is(err, bridge.ErrUnknown) {
-			unknown = " What was being written then may or may not be stored; it was not called stored."
-		}
-		j.cfg.Alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmJournalFailed,
-			Text: fmt.Sprintf("The journal cannot be written: %v. Deliveries are refused until it can.%s Check the disk of %s.", err, unknown, j.dir),
-		})
+		j.Look()
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	shared "github.com/hookspan/hookspan/bridge/internal/bucket"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
@@ -83,11 +84,11 @@ var errEnough = errors.New("enough")
 // makeRoom removes the oldest records of polls. The error wraps [bridge.ErrFull] when there
 // are none.
 func (b *bucket) makeRoom(ctx context.Context) error {
-	b.alarms.Raise(bridge.Alarm{
+	b.alarms.Raise(lasting.Again(bridge.Alarm{
 		Kind: bridge.AlarmPollsFull, Subject: b.Names.PollsStream(),
 		Text: "the bucket of polls has no room: the oldest records of polls leave it, so predictions are polled for longer before they are given up, " +
 			"and submissions with an idempotency key are refused: give it room with a larger nats.events.max_bytes, of which it has a share",
-	})
+	}, "the bucket of polls had room"))
 	removed := 0
 	err := b.Walk(ctx, bridge.KeyPoll+".>", func(m *jetstream.RawStreamMsg) error {
 		if time.Since(m.Time) < cmp.Or(b.roomAge, defaultRoomAge) || removed == roomRecords {

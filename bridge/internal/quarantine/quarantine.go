@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
@@ -45,10 +46,10 @@ func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.R
 	receipt, err := q.store.Store(ctx, q.names.QuarantineStream(), m)
 	if err != nil {
 		if errors.Is(err, bridge.ErrFull) {
-			q.alarms.Raise(bridge.Alarm{
+			q.alarms.Raise(lasting.Again(bridge.Alarm{
 				Kind: bridge.AlarmQuarantineFull,
 				Text: "the quarantine is full, so unusable deliveries are refused with 503 and their sender will give them up: look at it with hookspan quarantine list, then reverify or drop what is there",
-			})
+			}, "no unusable delivery was refused"))
 		}
 		return bridge.Receipt{}, fmt.Errorf("keeping an unusable delivery: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/printable"
@@ -199,13 +200,13 @@ func (r *Refused) write(ctx context.Context, block []offer) {
 		r.kept.WithLabelValues(o.w.Source, o.w.Cause).Inc()
 		if subject := o.w.Source + "." + o.w.Cause; !told[subject] {
 			told[subject] = true
-			r.alarms.Raise(bridge.Alarm{
+			r.alarms.Raise(lasting.Again(bridge.Alarm{
 				Kind:    bridge.AlarmRefused,
 				Subject: subject,
 				Text: printable.Sentences(fmt.Sprintf("deliveries to source %s are refused (%s): %s", o.w.Source, o.w.Cause, o.w.Detail),
 					"They are kept for a while, see hookspan quarantine list"),
 				Details: map[string]any{"source": o.w.Source, "cause": o.w.Cause, "remote": o.w.RemoteAddr},
-			})
+			}, fmt.Sprintf("no delivery to source %s was refused (%s)", o.w.Source, o.w.Cause)))
 		}
 	}
 }

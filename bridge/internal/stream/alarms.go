@@ -18,8 +18,14 @@ import (
 )
 
 const (
-	// alarmFresh is how long a repeated alarm is only counted.
-	alarmFresh = 10 * time.Minute
+	// alarmFresh is how long a repeated alarm is only counted, and alarmRepeat one of what lasts.
+	alarmFresh, alarmRepeat = 10 * time.Minute, time.Hour
+	// alarmSettled is for how long what lasted must not hold before it is over: what comes and goes
+	// is one alarm.
+	alarmSettled = 10 * time.Minute
+	// alarmLasts is for how long an alarm of what lasts is active: until it is told again, which may
+	// be late.
+	alarmLasts = alarmRepeat + alarmSettled + 5*time.Minute
 	// alarmSubjects bounds the fresh alarms of one kind, since subjects may come from outside.
 	// Alarms beyond it are only counted.
 	alarmSubjects = 64
@@ -42,8 +48,8 @@ type Alarms struct {
 	total   *prometheus.CounterVec
 	dropped prometheus.Counter
 
-	mu    sync.Mutex
-	fresh map[string]map[string]time.Time // by kind and subject: when it was logged
+	mu   sync.Mutex
+	told map[string]map[string]*told // by kind and subject
 }
 
 // NewAlarms returns alarms that [Alarms.Run] stores; up to 256 wait for that. It needs no
@@ -58,7 +64,7 @@ func NewAlarms(names bridge.Names, log *zap.Logger) *Alarms {
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookspan_alarms_dropped_total", Help: "Alarms that were logged and could not be kept in the stream of alarms.",
 		}),
-		fresh: map[string]map[string]time.Time{},
+		told: map[string]map[string]*told{},
 	}
 	for _, kind := range bridge.AlarmKinds {
 		a.total.WithLabelValues(kind) // present as zero from the start
@@ -71,23 +77,28 @@ func (a *Alarms) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{a.total, a.dropped}
 }
 
-// Raise counts the alarm. Unless one of the same kind and subject was raised within the last 10
-// minutes, it also logs the alarm and hands it to [Alarms.Run]. A cleared alarm is always logged and
-// handed on, and not counted. It never blocks.
+// Raise counts the alarm. Unless one of the same kind and subject was told within the last 10
+// minutes, or within the last hour if it tells of what lasts, it also logs the alarm and hands it to
+// [Alarms.Run]. A cleared alarm is not counted. It is logged and handed on: at once, or when what
+// lasted has not come again for 10 minutes. Raise never blocks.
 func (a *Alarms) Raise(alarm bridge.Alarm) {
+	if alarm.Cleared && a.clear(alarm) {
+		return
+	}
+	if alarm.Cleared || a.remember(&alarm) {
+		a.tell(alarm)
+	}
+}
+
+// tell logs the alarm and hands it on.
+func (a *Alarms) tell(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()
 	}
 	alarm.Text = printable.Sentences(alarm.Text) // one line, also for an error of several lines
-	kind, level := alarm.Kind, zap.InfoLevel
-	if !alarm.Cleared {
-		var isNew bool
-		kind, isNew = a.remember(alarm)
-		a.total.WithLabelValues(kind).Inc()
-		if !isNew {
-			return
-		}
-		level = zap.ErrorLevel
+	level := zap.ErrorLevel
+	if alarm.Cleared {
+		level = zap.InfoLevel
 	}
 	a.log.Log(level, alarm.Text, zap.String("alarm", alarm.Kind), zap.String("subject", alarm.Subject), zap.Bool("cleared", alarm.Cleared), zap.Any("details", alarm.Details))
 	text, err := json.Marshal(alarm)
@@ -100,8 +111,8 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 		return
 	}
 	m := &nats.Msg{
-		Subject: a.names.Alarm(bridge.EncodeToken(kind)),
-		Header:  nats.Header{bridge.HeaderMsgID: {bridge.MsgID("alarm", kind, cmp.Or(alarm.ID, rand.Text()))}},
+		Subject: a.names.Alarm(bridge.EncodeToken(alarm.Kind)),
+		Header:  nats.Header{bridge.HeaderMsgID: {bridge.MsgID("alarm", alarm.Kind, cmp.Or(alarm.ID, rand.Text()))}},
 		Data:    text,
 	}
 	select {
@@ -109,31 +120,6 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	default:
 		a.drop(alarm.Kind, nil)
 	}
-}
-
-// remember returns the kind to count by, and whether the alarm is fresh.
-func (a *Alarms) remember(alarm bridge.Alarm) (kind string, isNew bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	kind = alarm.Kind
-	if _, known := a.fresh[kind]; !known && len(a.fresh) >= alarmKinds {
-		kind = alarmKindOfRest
-	}
-	subjects := a.fresh[kind]
-	if subjects == nil {
-		subjects = map[string]time.Time{}
-		a.fresh[kind] = subjects
-	}
-	for subject, at := range subjects {
-		if time.Since(at) >= alarmFresh {
-			delete(subjects, subject)
-		}
-	}
-	if _, fresh := subjects[alarm.Subject]; fresh || len(subjects) >= alarmSubjects {
-		return kind, false
-	}
-	subjects[alarm.Subject] = time.Now()
-	return kind, true
 }
 
 func (a *Alarms) drop(kind string, err error) {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/redial"
 )
 
@@ -161,28 +162,32 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 // refuses the credentials, and when NATS closes a connection with an error. Close must be
 // called.
 func OpenExternal(cfg ExternalConfig, name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
-	told := connectionAlarms{name: name, alarms: alarms, seed: cfg.NKeySeed}
+	told := &connectionAlarms{name: name, lasting: lasting.New(alarms), alarms: alarms, seed: cfg.NKeySeed}
 	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
 // Open is [OpenExternal] for the embedded server.
 func (e *Embedded) Open(name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
-	told := connectionAlarms{name: name, alarms: alarms}
+	told := &connectionAlarms{name: name, lasting: lasting.New(alarms), alarms: alarms}
 	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
 type connectionAlarms struct {
-	name   string
-	alarms bridge.Alarmer
-	seed   string // path of an nkey seed, or empty
+	name    string
+	lasting *lasting.Alarms
+	alarms  bridge.Alarmer
+	seed    string // path of an nkey seed, or empty
 }
 
-func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
+// heard is called at each attempt to connect, by one goroutine.
+func (c *connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 	err := nc.LastError()
 	switch {
+	case status == nats.CONNECTED:
+		c.lasting.Look()
 	case status == nats.RECONNECTING && refused(err):
-		c.alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmCredentials, Subject: c.name,
+		c.lasting.Look(bridge.Alarm{
+			Kind: bridge.AlarmCredentials, Subject: c.name, Over: "NATS takes the credentials of connection " + c.name + " again",
 			Text: fmt.Sprintf("NATS refuses the credentials of connection %s: put nats.creds, nats.nkey or nats.user and nats.password right, "+
 				"or the users of NATS. They are tried again all the time; webhooks wait in the journal meanwhile, and nobody is given events", c.name),
 			Details: map[string]any{"error": err.Error()},
@@ -219,7 +224,7 @@ func refused(err error) bool {
 
 // seedReplaced reports whether the seed file holds another key than the connection uses:
 // nats.go reads the seed at each attempt, but the public key only once.
-func (c connectionAlarms) seedReplaced(nc *nats.Conn) bool {
+func (c *connectionAlarms) seedReplaced(nc *nats.Conn) bool {
 	if c.seed == "" {
 		return false
 	}

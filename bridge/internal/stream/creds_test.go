@@ -75,4 +75,5 @@ func TestCredentialsFileIsReadAgain(t *testing.T) {
 	requireAlarm(t, told, bridge.AlarmCredentials, "test", "nats.creds")
 	issue()
 	require.Eventually(t, func() bool { return js.Conn().IsConnected() }, patience, patience/2000)
+	require.Eventually(t, func() bool { return told.Cleared(bridge.AlarmCredentials) }, patience, patience/2000)
 }

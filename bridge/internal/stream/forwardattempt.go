@@ -160,23 +160,19 @@ func (f *Forwarder) settle(b *block, i int, receipt bridge.Receipt) {
 
 // setAside moves a record that NATS does not take out of the way.
 func (f *Forwarder) setAside(r *journal.Record, cause error) error {
-	if err := f.journal.SetAside(*r, cause.Error()); err != nil {
-		return fmt.Errorf("setting a record aside: %w", err)
-	}
-	text := "NATS will never take this message, which is set aside in the journal: raise max_payload of the NATS server"
+	remedy := "raise max_payload of the NATS server"
 	switch {
 	case errors.Is(cause, errOtherPrefix):
-		text = "this message was accepted under another nats.prefix, and is set aside in the journal: set nats.prefix back"
+		remedy = "set nats.prefix back"
 	case errors.Is(cause, bridge.ErrFull):
-		f.full.add(r.Stream)
-		text = "the stream " + r.Stream + " is full and does not take this message, which is set aside in the journal: make room there"
+		remedy = "make room in " + r.Stream
 	}
-	text += ", and send it again with hookspan journal resend"
-	id := bridge.Header(r.Header).Get(bridge.HeaderMsgID)
-	f.alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmSetAside, Subject: id, Text: text,
-		Details: map[string]any{"message": id, "subject": r.Subject, "bytes": len(r.Body), "cause": cause.Error()},
-	})
+	if err := f.journal.SetAside(*r, fmt.Sprintf("%v: %s", cause, remedy)); err != nil {
+		return fmt.Errorf("setting a record aside: %w", err)
+	}
+	if errors.Is(cause, bridge.ErrFull) {
+		f.full.add(r.Stream)
+	}
 	f.heard(r, bridge.Receipt{}, cause)
 	return nil
 }

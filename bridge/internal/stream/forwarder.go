@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
@@ -72,7 +73,7 @@ type Forwarder struct {
 	cfg       ForwarderConfig
 	window    window
 	full      *fullStreams
-	alarms    bridge.Alarmer
+	lasting   *lasting.Alarms // of the goroutine that watches
 	log       *zap.Logger
 	// heard is called with each record that a stream has acknowledged, or that was set aside
 	// for the error, before the record is settled.
@@ -122,7 +123,7 @@ type block struct {
 // of others to that server.
 func NewForwarder(j *journal.Journal, p *Publisher, others []jetstream.JetStream, cfg ForwarderConfig, alarms bridge.Alarmer, log *zap.Logger) *Forwarder {
 	f := &Forwarder{
-		journal: j, publisher: p, others: others, cfg: cfg, window: oneBlock, full: newFullStreams(p.js), alarms: alarms, log: log.Named("forwarder"),
+		journal: j, publisher: p, others: others, cfg: cfg, window: oneBlock, full: newFullStreams(p.js), lasting: lasting.New(alarms), log: log.Named("forwarder"),
 		heard:   func(*journal.Record, bridge.Receipt, error) {},
 		streams: map[string]*known{}, found: map[idHash]bridge.Receipt{}, missingAfter: behindAfter, done: make(chan struct{}),
 	}

@@ -153,7 +153,7 @@ func TestSetAsideWhatNATSNeverTakes(t *testing.T) {
 	p.requireEmpty(t)
 	require.Equal(t, 1, p.journal.State().SetAside)
 	require.Equal(t, []string{"first", "last"}, ids(stored(t, x.JetStream())))
-	require.Equal(t, []string{bridge.AlarmSetAside}, natstest.KindsOf(p.alarms.All()))
+	require.Equal(t, []string{bridge.AlarmSetAside}, p.alarms.Kinds())
 	p.requireConnected(t)
 	require.Equal(t, bridge.Stored, p.publish(t, "meanwhile"))
 	_, err := p.Publish(context.Background(), withBodyOf(big, "too large from the start"))
@@ -251,6 +251,7 @@ func TestFullStreamSettlesWhatIsStored(t *testing.T) {
 	require.Equal(t, bridge.Stored, p.publish(t, "accepted on"))
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
 	p.requireEmpty(t)
+	require.Eventually(t, func() bool { return p.alarms.Cleared(bridge.AlarmStoreFull) }, patience, time.Millisecond)
 	require.Len(t, stored(t, x.JetStream()), sent+1)
 }
 

@@ -72,14 +72,6 @@ func (f *Forwarder) failed(b *block, err error) {
 		}
 		f.log.Log(level, "NATS does not take what is in the journal, trying again", zap.Error(err))
 	}
-	if errors.Is(err, bridge.ErrFull) {
-		f.alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmStoreFull, Subject: f.cfg.Names.EventsStream(),
-			Text: "the stream of events is full, and webhooks wait in the journal, and are refused when that is full too: " +
-				"raise nats.events.max_bytes, or have the consumers handle what waits",
-			Details: map[string]any{"error": err.Error()},
-		})
-	}
 	if move {
 		f.leaveServer(err)
 	}
@@ -156,7 +148,7 @@ func (f *Forwarder) lookStuck() {
 	}
 }
 
-// watch notices what no publish tells, and raises an alarm while the journal is behind.
+// watch notices what no publish tells, and raises the alarms of what lasts.
 func (f *Forwarder) watch(ctx context.Context) {
 	tick := time.NewTicker(watchStuck)
 	defer tick.Stop()
@@ -167,19 +159,29 @@ func (f *Forwarder) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		f.lookStuck()
-		f.lookBehind()
+		f.journal.Look()
+		f.lasting.Look(f.wrong(time.Now())...)
 	}
 }
 
-func (f *Forwarder) lookBehind() {
-	state := f.journal.State()
-	if state.Records == 0 || time.Since(state.Oldest) < behindAfter {
-		return
-	}
+// wrong returns the alarms of what lasts.
+func (f *Forwarder) wrong(now time.Time) (alarms []bridge.Alarm) {
 	f.mu.Lock()
 	err := f.health.err
 	f.mu.Unlock()
-	text := fmt.Sprintf("the oldest of %d records in the journal has waited for NATS for %v, no accepted event is lost: ", state.Records, time.Since(state.Oldest).Round(time.Second))
+	if errors.Is(err, bridge.ErrFull) {
+		alarms = append(alarms, bridge.Alarm{
+			Kind: bridge.AlarmStoreFull, Subject: f.cfg.Names.EventsStream(), Over: "the stream of events takes events again",
+			Text: "the stream of events is full, and webhooks wait in the journal, and are refused when that is full too: " +
+				"raise nats.events.max_bytes, or have the consumers handle what waits",
+			Details: map[string]any{"error": err.Error()},
+		})
+	}
+	state := f.journal.State()
+	if state.Records == 0 || now.Sub(state.Oldest) < behindAfter {
+		return alarms
+	}
+	text := fmt.Sprintf("the oldest of %d records in the journal has waited for NATS for %v, no accepted event is lost: ", state.Records, now.Sub(state.Oldest).Round(time.Second))
 	details := map[string]any{"records": state.Records, "oldest": state.Oldest}
 	if err != nil {
 		details["error"] = err.Error()
@@ -189,7 +191,7 @@ func (f *Forwarder) lookBehind() {
 	} else {
 		text += "NATS takes less than what comes in"
 	}
-	f.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmJournalBehind, Text: text, Details: details})
+	return append(alarms, bridge.Alarm{Kind: bridge.AlarmJournalBehind, Over: "no record in the journal waits for more than a minute", Text: text, Details: details})
 }
 
 var (

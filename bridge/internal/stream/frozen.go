@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
@@ -36,16 +37,18 @@ const (
 // writable and has room. Connections recover by themselves within a second or two. Watch never
 // gives up. It also raises the alarms of durables that were damaged at the start.
 func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Logger) error {
+	wrong := lasting.New(alarms)
 	retry, started := backoff.Backoff{First: healFirst, Max: healLongest}, time.Now()
 	for pause := watchEvery; backoff.Sleep(ctx, pause); {
 		pause = watchEvery
 		e.durables.Raise(alarms)
 		frozen := e.Frozen()
 		if frozen == nil {
+			wrong.Look()
 			continue
 		}
-		alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmStoreFrozen, Subject: filepath.Base(e.storeDir),
+		wrong.Look(bridge.Alarm{
+			Kind: bridge.AlarmStoreFrozen, Subject: filepath.Base(e.storeDir), Over: "the event store writes to its disk again",
 			Text: "the event store cannot write to its disk and accepts nothing: give the disk of the data folder room, " +
 				"or repair it; the store is started again by itself as soon as it can write",
 			Details: map[string]any{"error": frozen.Error(), "folder": e.storeDir},

@@ -120,6 +120,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 	b.Server.SwapAccounts(accounts)
 
 	require.Eventually(t, func() bool { return send("pred_after") == nil }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return alarms.Cleared(bridge.AlarmStoreFrozen) }, patience, 10*time.Millisecond)
 	require.Equal(t, url, b.Server.URL())
 	nc, _ := app(t, b)
 	require.Equal(t, url, nc.ConnectedUrl(), "on the same port")

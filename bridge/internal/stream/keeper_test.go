@@ -358,7 +358,7 @@ func TestFullJournal(t *testing.T) {
 		}
 	}
 	require.ErrorIs(t, err, bridge.ErrFull)
-	require.Equal(t, []string{bridge.AlarmJournalFull}, natstest.KindsOf(p.alarms.All()))
+	require.Equal(t, []string{bridge.AlarmJournalFull}, p.alarms.Kinds())
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
 	p.requireEmpty(t)

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
@@ -112,9 +113,9 @@ func (g *guard) tell(c *server.ConnInfo, why string) {
 	if g.alarms == nil {
 		return
 	}
-	g.alarms.Raise(bridge.Alarm{
+	g.alarms.Raise(lasting.Again(bridge.Alarm{
 		Kind: bridge.AlarmQuota, Subject: c.AuthorizedUser,
 		Text:    "a program of NATS user " + c.AuthorizedUser + " " + why,
 		Details: map[string]any{"connection": printable.Truncate(c.Name, maxNameInAlarm), "host": c.IP, "pending_bytes": c.Pending, "subscriptions": c.NumSubs},
-	})
+	}, "no program of NATS user "+c.AuthorizedUser+" was disconnected"))
 }

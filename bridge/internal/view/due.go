@@ -140,11 +140,17 @@ func (v *View) remembered(name string, count func() (counts, error)) (counts, er
 	if err != nil {
 		return counts{}, err
 	}
+	v.remember(name, n, began, 0)
+	return n, nil
+}
+
+// remember keeps a result when counting, which began then, took too long: for at least that time.
+// The caller holds the lock.
+func (v *View) remember(name string, n counts, began time.Time, least time.Duration) {
 	if took := time.Since(began); took > slowCount {
-		n.until = began.Add(countShare * took)
+		n.until = began.Add(max(countShare*took, least))
 		v.counted[name] = n
 	}
-	return n, nil
 }
 
 func (v *View) count(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {

@@ -32,7 +32,7 @@ func (l *Lane) Explain(e *TimelineEvent) (reason, remedy string) {
 	case LanePaused:
 		return "the consumer is paused" + until(l.Until), "Resume it with hookspan consumers resume " + name + "."
 	case LaneBlocked:
-		return l.Reason, "Repair the target: the consumer tries it by itself, and delivers what waits once it answers."
+		return l.Reason, "Repair what the reason names: the consumer tries it by itself, and takes what waits once that is done."
 	case LaneUnread:
 		return "the event waits, and no program asks for it", "Start the program that reads consumer " + name + ", and look in its log for why it ended."
 	case LaneOrphaned:

@@ -33,7 +33,7 @@ const (
 
 var laneWords = map[LaneState]string{
 	LaneHandled: "handled", LaneSettled: "handled, details unknown", LaneFailing: "failing", LaneWaiting: "waiting for another attempt",
-	LaneRunning: "being handled", LaneBehind: "behind the position", LanePaused: "waiting in a pause", LaneBlocked: "breaker open",
+	LaneRunning: "being handled", LaneBehind: "behind the position", LanePaused: "waiting in a pause", LaneBlocked: "blocked",
 	LaneUnread: "nobody asks for it", LaneOrphaned: "waiting for an orphaned consumer", LaneMissing: "the consumer has no durable", LaneDead: "dead letter",
 	LaneNotMeant: "not for this filter", LaneBefore: "before the consumer's start", LaneForgotten: "dead letter, not there any more or not yet",
 }

@@ -18,37 +18,40 @@ type Waiting struct {
 	Quarantined time.Time
 }
 
-// Waiting returns what waits at now. While very many outputs are not archived, their counts may
-// be some seconds old.
+// waitingKept is for how long a slow count of [View.Waiting] answers [View.Figures] too: so whoever
+// calls Waiting more often than that counts for all others.
+const waitingKept = 15 * time.Second
+
+// Waiting counts what waits at now.
 func (v *View) Waiting(ctx context.Context, now time.Time) (out Waiting, err error) {
-	if out.Unarchived, out.NextDeleted, err = v.expiring(ctx, now); err != nil {
-		return out, err
-	}
-	n, err := v.remembered(expired, func() (n counts, err error) {
-		return n, v.read(ctx, func(c *conn) error {
-			return c.query(countExpired, func(s *sqlite3.Stmt) error { n.open = s.ColumnInt(0); return nil }, now)
-		})
-	})
+	began := time.Now()
+	n, err := v.countExpiring(ctx, now)
 	if err != nil {
 		return out, err
 	}
-	out.Expired = n.open
-	return out, v.read(ctx, func(c *conn) error {
+	v.counting.Lock()
+	v.remember(expiring, n, began, waitingKept)
+	v.counting.Unlock()
+	out.Unarchived, out.NextDeleted = n.open, n.oldest
+	err = v.read(ctx, func(c *conn) error {
+		err := c.query(countExpired, func(s *sqlite3.Stmt) error { out.Expired = s.ColumnInt(0); return nil }, now)
+		if err != nil {
+			return err
+		}
 		return c.query(oldestKept, func(s *sqlite3.Stmt) error { out.Quarantined = timeOf(s, 0); return nil }, v.cfg.Names.QuarantineStream())
 	})
+	return out, err
 }
 
-// expiring counts the predictions with outputs that no archive has and that the provider will
-// delete, and says when it deletes the first of them.
-func (v *View) expiring(ctx context.Context, now time.Time) (count int, first time.Time, err error) {
-	n, err := v.remembered(expiring, func() (n counts, err error) {
-		return n, v.read(ctx, func(c *conn) error {
-			return c.query(countExpiring, func(s *sqlite3.Stmt) error { n.open, n.oldest = s.ColumnInt(0), timeOf(s, 1); return nil }, now)
-		})
+// countExpiring counts the predictions with outputs that no archive has and that the provider
+// will delete, and says when it deletes the first of them.
+func (v *View) countExpiring(ctx context.Context, now time.Time) (n counts, err error) {
+	err = v.read(ctx, func(c *conn) error {
+		return c.query(countExpiring, func(s *sqlite3.Stmt) error { n.open, n.oldest = s.ColumnInt(0), timeOf(s, 1); return nil }, now)
 	})
-	return n.open, n.oldest, err
+	return n, err
 }
 
-// expiring and expired are where counts of outputs that are not archived are remembered; no
-// source has such a name.
-const expiring, expired = "", " expired"
+// expiring is where counts of outputs that are not archived are remembered; no source has such a
+// name.
+const expiring = ""

@@ -16,7 +16,9 @@ import (
 type record struct {
 	n    int // of the prediction
 	late bool
-	at   time.Time // when the prediction ended
+	// unreadable: no prediction can be read from it, so its place is the quarantine.
+	unreadable bool
+	at         time.Time // when the prediction ended
 
 	// ---- guarded by account.mu while webhooks are sent
 	event string // the id that the first 200 named
@@ -35,13 +37,12 @@ type account struct {
 	// attempts are those of all; duplicates were answered 200 as copies of what was known.
 	attempts, duplicates, finished int
 	forged, refused                int
-	strange                        []string
+	strange                        named
 }
 
 func newAccount() *account { return &account{answers: map[string]int{}} }
 
-func (a *account) begin(n int, late bool, at time.Time) *record {
-	r := &record{n: n, late: late, at: at}
+func (a *account) begin(r *record) *record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.records = append(a.records, r)
@@ -65,7 +66,7 @@ func (a *account) answered(r *record, id, result, event, why string) bool {
 		a.answers[why]++
 		return false
 	}
-	a.answers[fmt.Sprintf("%d %s", http.StatusOK, result)]++
+	a.answers[saidOK(result)]++
 	switch {
 	case result == string(bridge.Duplicate):
 		a.duplicates++
@@ -79,20 +80,36 @@ func (a *account) answered(r *record, id, result, event, why string) bool {
 	switch bridge.Result(result) {
 	case bridge.Quarantined:
 		r.quarantined = true
+		if !r.unreadable {
+			a.strange.add("%s can be read, and was answered as quarantined", id)
+		}
 		return true
 	case bridge.Stored, bridge.Duplicate, bridge.Spooled:
 	default:
-		a.strange = append(a.strange, fmt.Sprintf("%s was answered 200 %.40q", id, result))
+		a.strange.add("%s was answered 200 %.40q", id, result)
 	}
 	switch {
+	case r.unreadable:
+		a.strange.add("%s cannot be read, and was answered 200 %.40q", id, result)
 	case !strings.HasPrefix(event, id+"/"):
-		a.strange = append(a.strange, fmt.Sprintf("%s was answered with the event id %.100q", id, event))
+		a.strange.add("%s was answered with the event id %.100q", id, event)
 	case r.event != "" && r.event != event:
-		a.strange = append(a.strange, fmt.Sprintf("%s was answered with two event ids, the second is %.100q", id, event))
+		a.strange.add("%s was answered with two event ids, the second is %.100q", id, event)
 	case r.event == "":
 		r.event = event
 	}
 	return true
+}
+
+// saidOK returns the words by which a 200 is counted: one for each result that a bridge has, and
+// one for all others.
+func saidOK(result string) string {
+	switch bridge.Result(result) {
+	case bridge.Stored, bridge.Duplicate, bridge.Spooled, bridge.Quarantined:
+		return fmt.Sprintf("%d %s", http.StatusOK, result)
+	default:
+		return fmt.Sprintf("%d of another kind", http.StatusOK)
+	}
 }
 
 // forgery notes the answer to what a stranger sent.
@@ -101,13 +118,14 @@ func (a *account) forgery(answer sending.Answer, err error) {
 	defer a.mu.Unlock()
 	result, _, why := sending.Outcome(answer, err)
 	a.forged++
-	if result == "" {
+	switch {
+	case why == "":
+		a.strange.add("a forgery was answered 200 %.40q", result)
+	case err == nil && answer.Status/100 == 4:
 		a.refused++
-	} else {
-		a.strange = append(a.strange, "a forgery was answered 200 "+result)
 	}
 	if why == "" {
-		why = fmt.Sprintf("%d %s", http.StatusOK, result)
+		why = saidOK(result)
 	}
 	a.answers["to a forgery: "+why]++
 }

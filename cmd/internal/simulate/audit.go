@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,27 +39,31 @@ type audit struct {
 	// webhooks are the ones of each prediction that can be stored.
 	webhooks map[int][]*record
 
+	// bodies of the broken webhooks that were acknowledged, and are not found in the quarantine.
+	bodies map[[sha256.Size]byte]*record
+
 	mu   sync.Mutex
-	told map[int]*adminapi.Timeline // what the bridge last said
-	left int                        // predictions that are not settled
-	done int                        // of the present phase
+	left int // predictions that are not settled
+	done int // of the present phase
 }
 
 func newAudit(p *plan, records []*record, report *Report) *audit {
 	a := &audit{
 		asker: asker{p.cfg.API, p.cfg.Source}, plan: p, report: report, records: records,
-		webhooks: map[int][]*record{}, told: map[int]*adminapi.Timeline{},
+		webhooks: map[int][]*record{}, bodies: map[[sha256.Size]byte]*record{},
 	}
 	for _, r := range records {
-		if !r.quarantined {
+		if r.quarantined {
+			a.bodies[sha256.Sum256(p.body(r.n, r.late, r.at))] = r
+		} else {
 			a.webhooks[r.n] = append(a.webhooks[r.n], r)
 		}
 	}
 	return a
 }
 
-// watch asks in rounds until every event is settled with every consumer, the wait is over, or
-// stop ends. It returns an error when the bridge could not be asked to the end.
+// watch asks in rounds until every event is settled with every consumer and every broken webhook
+// is in the quarantine, the wait is over, or stop ends. It returns an error when the bridge could not be asked to the end.
 func (a *audit) watch(ctx, stop context.Context) error {
 	stop, cancel := context.WithTimeout(stop, a.cfg.Wait)
 	defer cancel()
@@ -68,8 +73,11 @@ func (a *audit) watch(ctx, stop context.Context) error {
 	}
 	for {
 		began := time.Now()
-		if err := a.round(ctx, open, enough); err == nil && len(open) == 0 {
-			return nil
+		err := a.round(ctx, open, enough)
+		if err == nil && len(open) == 0 {
+			if err = a.quarantine(ctx); err == nil && len(a.bodies) == 0 {
+				return nil
+			}
 		}
 		if !backoff.Sleep(stop, max(leastPause, time.Since(began))) {
 			return a.round(ctx, open, len(open))
@@ -101,6 +109,7 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 	var asking errgroup.Group
 	asking.SetLimit(askers)
 	var left atomic.Int64
+	var settled []int
 	for _, n := range slices.Sorted(maps.Keys(open)) {
 		if !known[n] {
 			if !slices.ContainsFunc(a.webhooks[n], func(r *record) bool { return r.acknowledged }) {
@@ -118,18 +127,17 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 			}
 			if !a.settled(n, &line) {
 				left.Add(1)
+				return nil
 			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.told[n] = &line
+			settled = append(settled, n)
 			return nil
 		})
 	}
 	err := asking.Wait()
-	for n := range open {
-		if line := a.told[n]; line != nil && a.settled(n, line) {
-			delete(open, n)
-		}
+	for _, n := range settled {
+		delete(open, n)
 	}
 	a.mu.Lock()
 	a.left = len(open)

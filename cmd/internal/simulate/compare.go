@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,35 +15,39 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
-// compare reads every event of the run and holds it against what was sent.
+// compare reads every event of the run and holds it against what was sent. What it has found is in
+// the report also when it returns an error, since the bridge could not be asked to the end.
 func (a *audit) compare(ctx context.Context) error {
 	found := findings{audit: a, consumers: consumers{}}
-	for name, kind := range a.kinds {
-		found.consumers.named(name).Kind = kind
+	err := found.look(ctx)
+	found.tell()
+	return err
+}
+
+func (f *findings) look(ctx context.Context) error {
+	for name, kind := range f.kinds {
+		f.consumers.named(name).Kind = kind
 	}
 	var asking errgroup.Group
 	asking.SetLimit(askers)
-	for n := range a.webhooks {
+	for n := range f.webhooks {
 		asking.Go(func() error {
-			err := found.prediction(ctx, n)
-			a.mu.Lock()
-			a.done++
-			a.mu.Unlock()
+			err := f.prediction(ctx, n)
+			f.mu.Lock()
+			f.done++
+			f.mu.Unlock()
 			return err
 		})
 	}
 	if err := asking.Wait(); err != nil {
 		return err
 	}
-	if err := a.predictions(ctx, a.run+forgedMark, func(p adminapi.Prediction) {
-		found.corrupt("%s was forged, and is there", p.ID)
+	if err := f.predictions(ctx, f.run+forgedMark, func(p adminapi.Prediction) {
+		f.corrupt.add("%s was forged, and is there", p.ID)
 	}); err != nil {
 		return err
 	}
-	if err := found.quarantine(ctx); err != nil {
-		return err
-	}
-	return found.tell(ctx)
+	return f.seek(ctx)
 }
 
 // clockSlack is how far the clocks of the bridge and of this machine may be apart.
@@ -54,27 +59,25 @@ type findings struct {
 
 	consumers consumers
 	missing   []*record // acknowledged, and the view knows no event
-	// lost, corrupts and givenUp are in words.
-	lost, corrupts, givenUp []string
-}
-
-func (f *findings) corrupt(format string, args ...any) {
-	f.report.Corrupt++
-	f.corrupts = append(f.corrupts, fmt.Sprintf(format, args...))
+	// In words: untold are events of which the bridge does not say how they stand with a
+	// consumer.
+	lost, corrupt, givenUp, untold named
 }
 
 // prediction compares the events of prediction n.
 func (f *findings) prediction(ctx context.Context, n int) error {
-	line, id := f.told[n], f.id(n)
-	if line == nil {
-		line = &adminapi.Timeline{}
+	id := f.id(n)
+	line, _, err := f.timeline(ctx, id)
+	if err != nil {
+		return err
 	}
+	events := map[*adminapi.TimelineEvent]bool{}
 	for _, r := range f.webhooks[n] {
-		e := eventOf(line, r, f.late(n))
+		e := eventOf(&line, r, f.late(n))
+		events[e] = true
 		var stored adminapi.EventDetail
 		there := false
 		if e != nil {
-			var err error
 			if stored, there, err = f.event(ctx, e.Sequence); err != nil {
 				return err
 			}
@@ -83,9 +86,9 @@ func (f *findings) prediction(ctx context.Context, n int) error {
 		f.mu.Lock()
 		switch {
 		case there:
-			f.stored(id, r, line, e, &stored, body)
+			f.stored(id, r, &line, e, &stored, body)
 		case e != nil && r.acknowledged:
-			f.lost = append(f.lost, fmt.Sprintf("%s was acknowledged, and event %d of it (%s) is not in the stream any more", id, e.Sequence, e.ID))
+			f.lost.add("%s was acknowledged, and event %d of it (%s) is not in the stream any more", id, e.Sequence, e.ID)
 		case r.acknowledged:
 			f.missing = append(f.missing, r)
 		}
@@ -93,10 +96,16 @@ func (f *findings) prediction(ctx context.Context, n int) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if status := f.status(n); line.Events != nil && !f.broken(n) && bridge.Terminal(status) && line.Prediction.Status != status && eventOf(line, f.webhooks[n][0], f.late(n)) != nil {
-		f.corrupt("%s is %s for the bridge, and was sent as %s", id, line.Prediction.Status, status)
+	if status := f.status(n); line.Events != nil && !f.broken(n) && bridge.Terminal(status) && line.Prediction.Status != status && eventOf(&line, f.webhooks[n][0], f.late(n)) != nil {
+		f.corrupt.add("%s is %s for the bridge, and was sent as %s", id, line.Prediction.Status, status)
 	}
-	f.archived(n, line)
+	for i := range line.Events {
+		// One that is there twice is found beside what was stored.
+		if e := &line.Events[i]; e.Kind == bridge.KindPrediction && e.Origin == bridge.OriginWebhook && !events[e] && !slices.ContainsFunc(f.webhooks[n], func(r *record) bool { return r.event == e.ID }) {
+			f.corrupt.add("event %s of %s is there, and was not sent", e.ID, id)
+		}
+	}
+	f.archived(n, &line)
 	return nil
 }
 
@@ -116,15 +125,20 @@ func (f *findings) stored(id string, r *record, line *adminapi.Timeline, e *admi
 	event, err := bridge.DecodeEvent(stored.Header, stored.Bytes())
 	switch {
 	case err != nil:
-		f.corrupt("event %d of %s cannot be read: %v", e.Sequence, id, err)
+		f.corrupt.add("event %d of %s cannot be read: %v", e.Sequence, id, err)
 	case event.ID != e.ID || event.PredictionID != id:
-		f.corrupt("event %d of %s is %q for the view, and %q of %q in the stream", e.Sequence, id, e.ID, event.ID, event.PredictionID)
+		f.corrupt.add("event %d of %s is %q for the view, and %q of %q in the stream", e.Sequence, id, e.ID, event.ID, event.PredictionID)
 	case !bytes.Equal(stored.Bytes(), body):
-		f.corrupt("event %d of %s has another body (%d bytes) than was sent (%d bytes)", e.Sequence, id, len(stored.Bytes()), len(body))
+		f.corrupt.add("event %d of %s has another body (%d bytes) than was sent (%d bytes)", e.Sequence, id, len(stored.Bytes()), len(body))
 	case event.Signature != signing.Sign(body, f.cfg.Secret):
-		f.corrupt("event %d of %s has another signature than was sent", e.Sequence, id)
+		f.corrupt.add("event %d of %s has another signature than was sent", e.Sequence, id)
 	case copies > 1:
-		f.corrupt("event %s of %s is there %d times", e.ID, id, copies)
+		f.corrupt.add("event %s of %s is there %d times", e.ID, id, copies)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.kinds)) {
+		if !slices.ContainsFunc(e.Lanes, func(l adminapi.Lane) bool { return l.Consumer == name }) {
+			f.untold.add("the bridge does not say how event %d of %s stands with consumer %s", e.Sequence, id, name)
+		}
 	}
 	for _, l := range e.Lanes {
 		c := f.consumers.named(l.Consumer)
@@ -148,21 +162,26 @@ func (f *findings) stored(id string, r *record, line *adminapi.Timeline, e *admi
 func (f *findings) archived(n int, line *adminapi.Timeline) {
 	states := line.Prediction.Outputs
 	for i, name := range f.served(n) {
-		if i >= len(states) {
+		if line.Events == nil {
 			return // the prediction is not there
 		}
 		out := &f.report.Outputs
 		out.Served++
+		if i >= len(states) {
+			out.Waiting++
+			f.untold.add("the bridge does not know of output %s", name)
+			continue
+		}
 		switch states[i].Custody {
 		case bridge.CustodyStored:
 			out.Archived++
 			if sum := f.sum(name); states[i].SHA256 != sum {
-				f.corrupt("output %s was archived with the checksum %.64s, and was served with %s", name, states[i].SHA256, sum)
+				f.corrupt.add("output %s was archived with the checksum %.64s, and was served with %s", name, states[i].SHA256, sum)
 			}
 		case bridge.CustodyFailed, bridge.CustodyExpired:
 			out.GivenUp++
 			if f.sum(name) != "" {
-				f.givenUp = append(f.givenUp, fmt.Sprintf("output %s was given up, although it is there: %s", name, states[i].Error))
+				f.givenUp.add("output %s was given up, although it is there: %s", name, states[i].Error)
 			}
 		default:
 			out.Waiting++
@@ -170,26 +189,21 @@ func (f *findings) archived(n int, line *adminapi.Timeline) {
 	}
 }
 
-// quarantine looks for the broken webhooks that were acknowledged.
-func (f *findings) quarantine(ctx context.Context) error {
-	want := map[[sha256.Size]byte]*record{}
+// quarantine looks for the broken webhooks that were acknowledged, and are not found yet.
+func (a *audit) quarantine(ctx context.Context) error {
 	sizes := map[int64]bool{}
-	for _, r := range f.records {
-		if r.quarantined {
-			body := f.body(r.n, r.late, r.at)
-			want[sha256.Sum256(body)], sizes[int64(len(body))] = r, true
-		}
+	for _, r := range a.bodies {
+		sizes[int64(len(a.body(r.n, r.late, r.at)))] = true
 	}
-	if len(want) == 0 {
+	if len(sizes) == 0 {
 		return nil
 	}
-	all := len(want)
-	err := f.quarantined(ctx, func(d adminapi.KeptDelivery) (more, wanted bool) {
-		return len(want) > 0 && d.ReceivedAt.After(f.records[0].at.Add(-clockSlack)), sizes[d.BodyBytes]
-	}, func(body []byte) { delete(want, sha256.Sum256(body)) })
-	f.report.Quarantined = all - len(want)
-	for _, r := range want {
-		f.lost = append(f.lost, fmt.Sprintf("the webhook of %s was acknowledged as quarantined, and is not in the quarantine", f.id(r.n)))
-	}
-	return err
+	return a.quarantined(ctx, func(d adminapi.KeptDelivery) (more, wanted bool) {
+		return len(a.bodies) > 0 && d.ReceivedAt.After(a.records[0].at.Add(-clockSlack)), sizes[d.BodyBytes]
+	}, func(body []byte) {
+		if sum := sha256.Sum256(body); a.bodies[sum] != nil {
+			delete(a.bodies, sum)
+			a.report.Quarantined++
+		}
+	})
 }

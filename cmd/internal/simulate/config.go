@@ -11,6 +11,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/client"
 )
 
@@ -23,6 +24,7 @@ const (
 	maxOutputs     = 16
 	maxOutputBytes = 1 << 30
 	maxEvery       = math.MaxInt32
+	maxWait        = 24 * time.Hour
 )
 
 // Config says what is sent, and to whom. Each "Every" applies to every nth prediction, or output
@@ -100,6 +102,14 @@ func (c *Config) Check() error {
 	} {
 		if !(n.value >= n.least && n.value <= n.atMost) { // NaN is refused too
 			return fmt.Errorf("%s is %v: use %v to %v", n.flag, n.value, n.least, n.atMost)
+		}
+	}
+	if c.Wait < 0 || c.Wait > maxWait {
+		return fmt.Errorf("--wait is %v: use 0s to %v", c.Wait, maxWait)
+	}
+	for _, s := range c.Statuses {
+		if len(s.Name) > bridge.MaxStatus {
+			return fmt.Errorf("--status: %.80q is longer than the %d bytes of a status", s.Name, bridge.MaxStatus)
 		}
 	}
 	host, _, err := net.SplitHostPort(c.Outputs.Listen)

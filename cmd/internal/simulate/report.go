@@ -26,16 +26,18 @@ type Report struct {
 	Answers map[string]int `json:"answers"`
 	// Duplicates are answers 200 to copies of what was there already.
 	Duplicates int `json:"duplicates"`
-	// Forged is what strangers sent, of which Refused was not answered 200.
+	// Forged is what strangers sent, of which Refused was answered 4xx.
 	Forged  int `json:"forged"`
 	Refused int `json:"refused"`
 
-	// Acknowledged is the sum of the next four. Waiting are not in the stream yet, as far as
-	// the bridge says. Unacknowledged are those that are stored although no answer said so.
+	// Acknowledged is the sum of the next five. Waiting are not in the stream yet, as far as
+	// the bridge says, and of the Unknown it could not be asked. Unacknowledged are those that
+	// are stored although no answer said so.
 	Stored         int `json:"stored"`
 	Quarantined    int `json:"quarantined"`
 	Waiting        int `json:"waiting"`
 	Lost           int `json:"lost"`
+	Unknown        int `json:"unknown"`
 	Unacknowledged int `json:"stored_unacknowledged"`
 	// Corrupt is what is there and is not what was sent.
 	Corrupt int `json:"corrupt"`
@@ -88,13 +90,28 @@ func (r *Report) Right() bool { return len(r.Wrong) == 0 }
 // maxNamed is how many things of a kind are named.
 const maxNamed = 20
 
-// some returns the first of all, in order, and how many more there are.
-func some(all []string) []string {
-	slices.Sort(all)
-	if len(all) <= maxNamed {
-		return all
+// named counts things of a kind, and keeps the words about the first of them, in order.
+type named struct {
+	count int
+	words []string
+}
+
+func (l *named) add(format string, args ...any) {
+	l.count++
+	words := fmt.Sprintf(format, args...)
+	at, _ := slices.BinarySearch(l.words, words)
+	if at < maxNamed {
+		l.words = slices.Insert(l.words, at, words)
+		l.words = l.words[:min(len(l.words), maxNamed)]
 	}
-	return append(all[:maxNamed:maxNamed], fmt.Sprintf("and %d more like these", len(all)-maxNamed))
+}
+
+// some returns the words, and how many more there are.
+func (l *named) some() []string {
+	if more := l.count - len(l.words); more > 0 {
+		return append(slices.Clone(l.words), fmt.Sprintf("and %d more like these", more))
+	}
+	return l.words
 }
 
 func (r *Report) note(format string, args ...any) {

@@ -42,7 +42,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 	report := &Report{Run: p.run, Source: cfg.Source, Seed: cfg.Seed, Seconds: time.Since(began).Seconds()}
 	report.add(sent.totals())
-	report.sender(sent, s.schedule.Span(0))
+	report.sender(sent, s.schedule.Span(0), s.behind)
 	a := newAudit(p, sent.records, report)
 	var err error
 	cfg.show(a.progress, func() {
@@ -52,6 +52,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		}
 	})
 	if err != nil {
+		report.Unknown = report.Acknowledged - report.Stored - report.Quarantined - report.Waiting - report.Lost
 		report.Wrong = append(report.Wrong, fmt.Sprintf("the bridge did not say what became of the webhooks: %v", err))
 	}
 	if server != nil {

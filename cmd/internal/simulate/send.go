@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// conns bounds the requests at a time.
-	conns = 128
+	// maxConns bounds the requests at a time, and maxFlight the bytes of their bodies, as long
+	// as one of them is no larger.
+	maxConns  = 128
+	maxFlight = 128 << 20
 	// maxOpen bounds the webhooks that are neither acknowledged nor given up. The provider
 	// ends no further prediction then.
 	maxOpen = 20_000
@@ -28,9 +30,11 @@ type sender struct {
 	schedule sending.Schedule
 	client   *sending.Client
 	slots    chan struct{} // one for each request
+	behind   time.Duration // by which predictions ended later than they were to
 }
 
 func newSender(p *plan, a *account) *sender {
+	conns := min(maxConns, max(1, maxFlight/max(1, p.cfg.Bytes.Most)))
 	s := &sender{plan: p, account: a, schedule: sending.NewSchedule(p.cfg.Speed), slots: make(chan struct{}, conns)}
 	s.client = sending.NewClient(sending.Options{Timeout: s.schedule.Timeout, Conns: conns, TLS: p.cfg.TLS})
 	return s
@@ -46,6 +50,7 @@ func (s *sender) run(ctx context.Context) {
 	due, gap := time.Now(), time.Duration(float64(time.Second)/s.cfg.Rate)
 	for n := range s.cfg.Count {
 		if held := time.Now().Add(-time.Second); due.Before(held) {
+			s.behind += held.Sub(due)
 			due = held
 		}
 		if !backoff.Sleep(ctx, time.Until(due)) {
@@ -75,13 +80,13 @@ func (s *sender) finish(ctx context.Context, n int) {
 			if s.slot(ctx) {
 				answer, err := s.client.Post(ctx, s.cfg.URL, header, body)
 				<-s.slots
-				if ctx.Err() == nil {
+				if ctx.Err() == nil || err == nil { // else we have cut it off
 					s.forgery(answer, err)
 				}
 			}
 		})
 	}
-	r := s.begin(n, false, at)
+	r := s.begin(&record{n: n, unreadable: s.broken(n), at: at})
 	twice := nth(n, s.cfg.DuplicateEvery)
 	if atOnce := twice && (n/s.cfg.DuplicateEvery)%2 == 0; atOnce {
 		beside.Go(func() { s.attempt(ctx, r) })
@@ -89,7 +94,7 @@ func (s *sender) finish(ctx context.Context, n int) {
 	}
 	s.deliver(ctx, r, twice)
 	if nth(n, s.cfg.LateEvery) && bridge.Terminal(s.status(n)) && ctx.Err() == nil {
-		s.deliver(ctx, s.begin(n, true, at), false)
+		s.deliver(ctx, s.begin(&record{n: n, late: true, at: at}), false)
 	}
 }
 

@@ -147,7 +147,7 @@ func TestAccount(t *testing.T) {
 		{"duplicate", "stored"},           // the copy came first
 		{"duplicate", "stored", "stored"}, // and another one after a restart
 	} {
-		r := a.begin(0, false, time.Now())
+		r := a.begin(&record{unreadable: each[0] == "quarantined", at: time.Now()})
 		for _, answer := range each {
 			if why, refused := strings.CutPrefix(answer, "!"); refused {
 				require.False(t, a.answered(r, "p", "", "", why))
@@ -161,7 +161,7 @@ func TestAccount(t *testing.T) {
 		}
 		a.end(r, len(each) == 4)
 	}
-	require.Empty(t, a.strange)
+	require.Zero(t, a.strange)
 	got := a.totals()
 	require.Equal(t, totals{
 		sent: 9, finished: 9, attempts: 20, acknowledged: 7, abandoned: 1, duplicates: 7,
@@ -174,10 +174,51 @@ func TestAccount(t *testing.T) {
 
 func TestReportNamesSome(t *testing.T) {
 	t.Parallel()
-	named := some(append(make([]string, maxNamed+4), "a"))
-	require.Len(t, named, maxNamed+1)
-	require.Equal(t, "and 5 more like these", named[maxNamed])
-	require.Equal(t, []string{"a", "b"}, some([]string{"b", "a"}))
+	var l named
+	require.Empty(t, l.some())
+	l.add("b")
+	l.add("%s", "a")
+	require.Equal(t, []string{"a", "b"}, l.some())
+	for range maxNamed + 3 {
+		l.add("")
+	}
+	require.Len(t, l.some(), maxNamed+1)
+	require.Equal(t, "and 5 more like these", l.some()[maxNamed])
+	require.Len(t, l.words, maxNamed, "no more is kept")
+}
+
+// A webhook whose place is the quarantine is nowhere else, and no other one is there.
+func TestAccountOfMisplacedWebhooks(t *testing.T) {
+	t.Parallel()
+	a := newAccount()
+	for _, at := range []struct {
+		unreadable    bool
+		result, event string
+		words         string
+	}{
+		{false, "quarantined", "", "p can be read, and was answered as quarantined"},
+		{true, "stored", "p/completed/1", `p cannot be read, and was answered 200 "stored"`},
+		{false, "stored", "q/completed/1", `p was answered with the event id "q/completed/1"`},
+		{false, "\x1bfine", "p/completed/1", `p was answered 200 "\x1bfine"`},
+	} {
+		require.True(t, a.answered(a.begin(&record{unreadable: at.unreadable}), "p", at.result, at.event, ""))
+		require.Contains(t, a.strange.some(), at.words)
+	}
+	require.Equal(t, 4, a.strange.count)
+	require.Equal(t, map[string]int{"200 quarantined": 1, "200 stored": 2, "200 of another kind": 1}, a.totals().answers)
+	a.forgery(sending.Answer{}, sending.ErrNoConnection)
+	a.forgery(sending.Answer{Status: http.StatusUnauthorized}, nil)
+	a.forgery(sending.Answer{Status: http.StatusOK, Body: []byte(`{"result":"stored"}`)}, nil)
+	require.Equal(t, []int{3, 1, 5}, []int{a.forged, a.refused, a.strange.count})
+}
+
+// Large bodies are sent a few at a time.
+func TestSenderBoundsBytes(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig()
+	require.Equal(t, maxConns, cap(newSender(newPlan(cfg, ""), newAccount()).slots))
+	cfg.Bytes.Most = maxBody
+	require.Equal(t, 2, cap(newSender(newPlan(cfg, ""), newAccount()).slots))
 }
 
 func FuzzMixAndRange(f *testing.F) {

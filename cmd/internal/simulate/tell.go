@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 // because keeps one example of each state.
@@ -15,30 +17,39 @@ func (c *ConsumerReport) because(w Why) {
 	}
 }
 
-// tell completes the report.
-func (f *findings) tell(ctx context.Context) error {
-	if err := f.seek(ctx); err != nil {
-		return err
-	}
+// tell completes the report with what was found.
+func (f *findings) tell() {
 	r := f.report
-	r.Lost, r.Consumers = len(f.lost), f.consumers.sorted()
-	r.Wrong = append(append(r.Wrong, some(f.lost)...), some(f.corrupts)...)
-	r.Notes = append(r.Notes, some(f.givenUp)...)
+	r.Lost, r.Corrupt, r.Consumers = f.lost.count, r.Corrupt+f.corrupt.count, f.consumers.sorted()
+	r.Wrong = slices.Concat(r.Wrong, f.lost.some(), f.corrupt.some(), f.untold.some())
+	r.Notes = append(r.Notes, f.givenUp.some()...)
 	if r.Unacknowledged > 0 {
 		r.note("%d webhooks are stored although no answer said so: the answers were lost on their way", r.Unacknowledged)
 	}
-	return nil
+	if r.Lost > 0 && r.Lost == r.Acknowledged {
+		r.note("the bridge that was asked has nothing of all that was sent: is it the one to which --url leads?")
+	}
 }
 
-// seek looks for what was acknowledged and is not in the view: in the journal first and then in
-// the stream, as it moves from one to the other.
+// seek looks for what was acknowledged and is neither in the view nor in the quarantine: in the
+// journal first and then in the streams, as it moves from one to the other.
 func (f *findings) seek(ctx context.Context) error {
-	if len(f.missing) == 0 {
-		return nil
+	if err := f.quarantine(ctx); err != nil || len(f.missing)+len(f.bodies) == 0 {
+		return err
 	}
 	journal, err := f.journal(ctx)
+	if err == nil {
+		err = f.quarantine(ctx)
+	}
 	if err != nil {
 		return err
+	}
+	if journal == 0 {
+		for _, r := range f.bodies {
+			f.lost.add("the webhook of %s was acknowledged as quarantined, and is not in the quarantine", f.id(r.n))
+		}
+	} else {
+		f.report.Waiting += len(f.bodies)
 	}
 	inView := 0
 	for _, r := range f.missing {
@@ -49,7 +60,7 @@ func (f *findings) seek(ctx context.Context) error {
 		case there:
 			inView++
 		case journal == 0:
-			f.lost = append(f.lost, fmt.Sprintf("%s was acknowledged as event %s, and is not in the stream", f.id(r.n), r.event))
+			f.lost.add("%s was acknowledged as event %s, and is not in the stream", f.id(r.n), r.event)
 			continue
 		}
 		f.report.Waiting++
@@ -62,9 +73,12 @@ func (f *findings) seek(ctx context.Context) error {
 }
 
 // sender adds what the sender's side shows: whom it gave up on, and why.
-func (r *Report) sender(a *account, span fmt.Stringer) {
-	r.Wrong = append(r.Wrong, some(a.strange)...)
-	r.Corrupt += len(a.strange)
+func (r *Report) sender(a *account, span fmt.Stringer, behind time.Duration) {
+	r.Wrong = append(r.Wrong, a.strange.some()...)
+	r.Corrupt += a.strange.count
+	if behind > time.Second {
+		r.note("predictions ended up to %v later than --rate asks for: the answers, or this machine, held the sender up", behind.Round(time.Second))
+	}
 	if r.Abandoned == 0 {
 		return
 	}
@@ -81,10 +95,13 @@ func (r *Report) served(s *outputServer) {
 		return
 	}
 	archives := slices.DeleteFunc(slices.Clone(r.Consumers), func(c ConsumerReport) bool { return c.Kind != config.KindArchive })
+	blocked := slices.ContainsFunc(archives, func(c ConsumerReport) bool {
+		return slices.ContainsFunc(c.Why, func(w Why) bool { return w.State == string(consumerstate.Blocked) })
+	})
 	switch {
 	case len(archives) == 0:
 		r.note("the bridge has no consumer of kind archive, so nothing fetches outputs: --outputs 0 leaves them out")
-	case s.asked.Load() == 0:
+	case s.asked.Load() == 0 && !blocked: // which says why
 		r.note("the bridge has not fetched any output from %s. Where it is not allowed to, its configuration needs, for trials only:\n"+
 			"  consumers: {%s: {kind: archive, hosts: [cdn.get3w.com, %q], allow_private: true}}", s.base, archives[0].Name, s.host)
 	default:

@@ -122,6 +122,9 @@ func said(err error) string { return printable.Truncate(err.Error(), maxSaid) }
 func (p *poll) judge(began, now time.Time, a reply) {
 	switch a.result {
 	case pollEnded, pollOpen:
+		if p.unanswered.Swap(false) {
+			p.cfg.Alarms.Raise(bridge.Alarm{Kind: bridge.AlarmPolling, Subject: p.name, Text: answersAgain(p.name), Cleared: true})
+		}
 		p.throttle.answered(now, true)
 	case pollNotFound:
 		p.throttle.answered(now, false)
@@ -144,13 +147,16 @@ func (p *poll) judge(began, now time.Time, a reply) {
 
 // raisePolling raises the alarm that polls are in vain; said is the last answer.
 func (p *poll) raisePolling(what, said string) {
+	p.unanswered.Store(true)
 	p.cfg.Alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmPolling, Subject: p.name,
+		Kind: bridge.AlarmPolling, Subject: p.name, Over: answersAgain(p.name),
 		Text: printable.Sentences(fmt.Sprintf("the API of %s %s: %s", p.name, what, said),
 			fmt.Sprintf("Predictions whose webhook does not come have no end until it does: check sources.%s.api, its base_url and its key", p.name)),
 		Details: map[string]any{"source": p.name, "error": said, "paused_until": p.throttle.pausedUntil()},
 	})
 }
+
+func answersAgain(source string) string { return "the API of " + source + " answers again" }
 
 // settle records the reply about a prediction without an end, and gives the prediction up
 // when it is time.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -29,6 +30,7 @@ type Poller struct {
 	metrics  *metrics
 	bySource map[string]*sourcePoller // every configured source, by name
 	looks    int                      // mostLooks
+	unpolled *lasting.Alarms          // of who calls TellUnpolled
 }
 
 // New returns a poller that does not run yet. It reads predictions from states and events
@@ -38,7 +40,7 @@ func New(cfg Config, store Store, states States, js jetstream.JetStream) *Poller
 	r := &Poller{
 		cfg: cfg, store: store, js: js,
 		states: states, log: cmp.Or(cfg.Logger, zap.NewNop()).Named("reconciler"),
-		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks,
+		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks, unpolled: lasting.New(cfg.Alarms),
 	}
 	for name, source := range cfg.Sources {
 		r.bySource[name] = newSourcePoller(r, name, source)
@@ -69,7 +71,7 @@ func (r *Poller) Ended(s *bridge.PredictionState, live bool) {
 	}
 	switch s.Origin {
 	case bridge.OriginWebhook:
-		a.silence.webhook(s.ReceivedAt)
+		a.webhook(s.ReceivedAt)
 	case bridge.OriginPoll:
 		end := polledEnd{completed: s.CompletedAt, received: s.ReceivedAt, submitted: s.Announced != nil && s.Announced.Submitted}
 		if end.completed.IsZero() {
@@ -87,7 +89,7 @@ func (r *Poller) Ended(s *bridge.PredictionState, live bool) {
 // concurrent use.
 func (r *Poller) Conflict(s *bridge.PredictionState, e *bridge.Event, sequence uint64) {
 	if a := r.bySource[s.Source]; a != nil && e.Origin == bridge.OriginWebhook {
-		a.silence.webhook(e.ReceivedAt)
+		a.webhook(e.ReceivedAt)
 	}
 	r.cfg.Alarms.Raise(conflictAlarm(s, e, sequence))
 }
@@ -129,19 +131,22 @@ func (r *Poller) Status(now time.Time) map[string]adminapi.SourceStatus {
 }
 
 // TellUnpolled raises an alarm about overdue predictions that cannot be polled: their
-// source has no API or no key, or is not configured any more.
+// source has no API or no key, or is not configured any more. It is called by one goroutine at a
+// time.
 func (r *Poller) TellUnpolled(sources map[string]adminapi.SourceStatus) {
+	var unpolled []bridge.Alarm
 	for name, s := range sources {
 		if s.Polled || s.Overdue == 0 {
 			continue
 		}
-		r.cfg.Alarms.Raise(bridge.Alarm{
-			Kind: bridge.AlarmPolling, Subject: name,
+		unpolled = append(unpolled, bridge.Alarm{
+			Kind: bridge.AlarmPolling, Subject: name, Over: "no prediction of " + name + " is overdue any more that nobody can be asked for",
 			Text: fmt.Sprintf("%d predictions of %s are overdue, and nobody can be asked for them: they have no end until their webhooks come: "+
 				"set sources.%s.api with a key that can be read", s.Overdue, name, name),
 			Details: map[string]any{"source": name, "overdue": s.Overdue, "oldest": s.Oldest},
 		})
 	}
+	r.unpolled.Look(unpolled...)
 }
 
 // Collectors are the metrics of the poller.

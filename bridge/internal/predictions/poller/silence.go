@@ -28,7 +28,8 @@ type silence struct {
 	// ones.
 	polled  []polledEnd
 	earlier int
-	check   bool // an end was polled since the last judgement
+	check   bool // an end was polled since the last judgement, or a webhook ended a silence
+	silent  bool // by the last judgement
 }
 
 // polledEnd is an end that was found by polling: when it came by the provider's clock, when
@@ -57,6 +58,7 @@ func (s *silence) webhook(at time.Time) {
 		s.earlier = 0
 	}
 	s.polled = since
+	s.check = s.check || s.silent
 }
 
 // poll notes an end found by polling; live means a moment ago.
@@ -89,11 +91,11 @@ func (s *silence) unjudged() bool {
 	return s.check
 }
 
-// judge reports whether the source is silent: predictions ended at the provider after its
+// judge returns the alarm of a silent source, if it is: predictions ended at the provider after its
 // last webhook had come, and had none. Those that ended before, or before this process
 // began, lack theirs for another reason. A source that has never sent a webhook counts only
 // if the bridge itself requested webhooks.
-func (s *silence) judge() bool {
+func (s *silence) judge(source string) []bridge.Alarm {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.check = false
@@ -103,11 +105,13 @@ func (s *silence) judge() bool {
 			missing++
 		}
 	}
-	return missing >= silentAfter
+	if s.silent = missing >= silentAfter; !s.silent {
+		return nil
+	}
+	return []bridge.Alarm{silent(source, s.lastWebhook, s.earlier+len(s.polled))}
 }
 
-func (s *silence) alarm(source string) bridge.Alarm {
-	last, polled := s.since()
+func silent(source string, last time.Time, polled int) bridge.Alarm {
 	text := fmt.Sprintf("%s has never sent a webhook, as far as the view remembers; %d predictions were completed by polling; ", source, polled)
 	details := map[string]any{"source": source, "polled_since": polled}
 	if !last.IsZero() {
@@ -117,7 +121,7 @@ func (s *silence) alarm(source string) bridge.Alarm {
 		details["last_webhook"] = last
 	}
 	return bridge.Alarm{
-		Kind: bridge.AlarmSilence, Subject: source, Details: details,
+		Kind: bridge.AlarmSilence, Subject: source, Details: details, Over: "webhooks from " + source + " come again",
 		Text: text + "check the webhook_url that they are submitted with, and the secret",
 	}
 }

@@ -20,16 +20,15 @@ func TestSilenceHasWords(t *testing.T) {
 	poll(1)
 	poll(2)
 	require.True(t, s.unjudged())
-	require.False(t, s.judge(), "two can have been lost on their way")
+	require.Empty(t, s.judge("get3w"), "two can have been lost on their way")
 	require.False(t, s.unjudged())
 	poll(3)
-	require.True(t, s.judge())
-	require.Equal(t, bridge.Alarm{
-		Kind: bridge.AlarmSilence, Subject: "get3w",
+	require.Equal(t, []bridge.Alarm{{
+		Kind: bridge.AlarmSilence, Subject: "get3w", Over: "webhooks from get3w come again",
 		Text: "get3w has never sent a webhook, as far as the view remembers; 3 predictions were completed by polling; " +
 			"check the webhook_url that they are submitted with, and the secret",
 		Details: map[string]any{"source": "get3w", "polled_since": 3},
-	}, s.alarm("get3w"))
+	}}, s.judge("get3w"))
 
 	s.webhook(at(122).Add(11 * time.Second))
 	_, n := s.since()
@@ -37,13 +36,14 @@ func TestSilenceHasWords(t *testing.T) {
 	poll(123)
 	poll(124)
 	poll(119) // only its webhook is missing: others have come since
-	require.False(t, s.judge())
+	require.Empty(t, s.judge("get3w"))
 	poll(125)
-	require.True(t, s.judge())
 	require.Equal(t, "webhooks from get3w stopped at 14:02 (2026-01-31T14:02:11Z); 4 predictions were completed by polling since then; "+
-		"check the webhook_url that they are submitted with, and the secret", s.alarm("get3w").Text)
+		"check the webhook_url that they are submitted with, and the secret", s.judge("get3w")[0].Text)
+	require.False(t, s.unjudged())
 	s.webhook(at(130))
-	require.False(t, s.judge())
+	require.True(t, s.unjudged(), "the silence is over")
+	require.Empty(t, s.judge("get3w"))
 }
 
 // A view that is made anew tells of the same ends again, which are not counted twice.
@@ -55,7 +55,7 @@ func TestSilenceCountsAnEndOnce(t *testing.T) {
 	for range silentAfter {
 		s.poll(polledEnd{completed: at, received: at}, true)
 	}
-	require.False(t, s.judge())
+	require.Empty(t, s.judge("get3w"))
 }
 
 // A source is not silent when no webhooks were requested, or when the bridge was not there
@@ -67,20 +67,20 @@ func TestSilenceIsNoFalseAlarm(t *testing.T) {
 	for m := range 10 {
 		s.poll(polledEnd{completed: at(m), received: at(m + 4)}, true)
 	}
-	require.False(t, s.judge(), "it has never sent any")
+	require.Empty(t, s.judge("get3w"), "it has never sent any")
 
 	s = &silence{began: at(30)}
 	s.webhook(at(1))
 	for m := range 10 {
 		s.poll(polledEnd{completed: at(m + 10), received: at(31)}, true)
 	}
-	require.False(t, s.judge(), "they ended while nobody listened")
+	require.Empty(t, s.judge("get3w"), "they ended while nobody listened")
 	_, polled := s.since()
 	require.Equal(t, 10, polled)
 	for m := range 3 {
 		s.poll(polledEnd{completed: at(m + 31), received: at(m + 35)}, true)
 	}
-	require.True(t, s.judge())
+	require.NotEmpty(t, s.judge("get3w"))
 }
 
 // The view is read in the order of changes, not of ends.

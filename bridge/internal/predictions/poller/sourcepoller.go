@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
@@ -25,6 +26,9 @@ type sourcePoller struct {
 	limiter  *rate.Limiter
 	throttle *throttle
 	silence  *silence
+	lasting  *lasting.Alarms // of silence; of the goroutine that works
+	// unanswered: the provider does not answer as it should, and somebody was told.
+	unanswered atomic.Bool
 
 	// woken is told when there is something to judge.
 	woken chan struct{}
@@ -43,7 +47,7 @@ func newSourcePoller(r *Poller, name string, cfg SourceConfig) *sourcePoller {
 	}
 	return &sourcePoller{
 		Poller: r, name: name, source: cfg, log: r.log.With(zap.String("source", name)),
-		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{began: time.Now()}, woken: make(chan struct{}, 1),
+		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{began: time.Now()}, lasting: lasting.New(r.cfg.Alarms), woken: make(chan struct{}, 1),
 	}
 }
 
@@ -108,9 +112,7 @@ func (s *sourcePoller) take(ctx context.Context, now time.Time, d Leadership, qu
 	case !d.UpToDate():
 		return Record{}, now.Add(s.times.behind), false
 	case unjudged:
-		if s.silence.judge() {
-			s.cfg.Alarms.Raise(s.silence.alarm(s.name))
-		}
+		s.lasting.Look(s.silence.judge(s.name)...)
 		return Record{}, now, false
 	}
 	if !s.source.Provider.HasKey() {
@@ -183,6 +185,14 @@ func (s *sourcePoller) wait(ctx context.Context, d Leadership, queue *queue, unt
 	case <-s.woken:
 	}
 	return ctx.Err() == nil
+}
+
+// webhook notes the arrival of a webhook.
+func (s *sourcePoller) webhook(at time.Time) {
+	s.silence.webhook(at)
+	if s.silence.unjudged() {
+		s.wake() // it may have ended a silence
+	}
 }
 
 func (s *sourcePoller) wake() {

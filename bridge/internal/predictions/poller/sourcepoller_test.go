@@ -190,6 +190,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 		right.Store(true)
 		pass(2 * time.Hour)
 		require.NoError(t, stop())
+		require.True(t, r.alarms.Cleared(bridge.AlarmPolling))
 		seen := map[string]bool{}
 		for _, a := range polled.all()[made:] {
 			seen[a.id] = true
@@ -268,7 +269,11 @@ func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 		require.Equal(t, "a", polled.all()[0].id)
 		require.True(t, r.Status(time.Now())["get3w"].Polled)
 		r.TellUnpolled(map[string]adminapi.SourceStatus{"get3w": {Polled: true, Overdue: 1}, "other": {Open: 1}})
-		require.Len(t, r.alarms.Of(bridge.AlarmPolling), 3)
+		over := r.alarms.Of(bridge.AlarmPolling)[3:]
+		require.Len(t, over, 3)
+		for _, a := range over {
+			require.True(t, a.Cleared)
+		}
 		require.NoError(t, stop())
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
@@ -57,7 +56,7 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 		}
 	}
 	w.looks, w.unread = looks, unread
-	w.lasting.Look(now, holding)
+	w.lasting.Look(holding...)
 }
 
 // deadLetters raises an alarm for the first dead letter of a consumer, and for every further
@@ -86,31 +85,34 @@ func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
 	})
 }
 
-func exhausted(s adminapi.ConsumerState) lasting.Condition {
-	return lasting.Condition{Over: fmt.Sprintf("consumer %s has no events any more that are not delivered and have no dead letter", s.Name), Alarm: bridge.Alarm{
+func exhausted(s adminapi.ConsumerState) bridge.Alarm {
+	return bridge.Alarm{
 		Kind: bridge.AlarmExhausted, Subject: s.Name,
+		Over: fmt.Sprintf("consumer %s has no events any more that are not delivered and have no dead letter", s.Name),
 		Text: fmt.Sprintf("consumer %s has at least %d events that were delivered as often as they may be, and no dead letter says which: "+
 			"the server's advisories of them were lost: give it the events of that time again with hookspan events replay, or set it back with hookspan consumers seek", s.Name, s.Exhausted),
 		Details: map[string]any{"consumer": s.Name, "events": s.Exhausted, "delivered": s.Delivered},
-	}}
+	}
 }
 
-func failing(s adminapi.ConsumerState) lasting.Condition {
-	return lasting.Condition{Over: fmt.Sprintf("consumer %s does not fail any more", s.Name), Alarm: bridge.Alarm{
+func failing(s adminapi.ConsumerState) bridge.Alarm {
+	return bridge.Alarm{
 		Kind: bridge.AlarmConsumerFailing, Subject: s.Name,
+		Over: fmt.Sprintf("consumer %s does not fail any more", s.Name),
 		Text: fmt.Sprintf("consumer %s has been failing since %s, %d attempts in a row: repair what its last error names; its events come again until then (%s)",
 			s.Name, s.Since.UTC().Format(time.RFC3339), s.Failures, s.Reason),
 		Details: waiting(s, map[string]any{"since": s.Since, "failures": s.Failures}),
-	}}
+	}
 }
 
-func notRead(s adminapi.ConsumerState, since time.Time) lasting.Condition {
-	return lasting.Condition{Over: fmt.Sprintf("the events of consumer %s are asked for again, or none waits", s.Name), Alarm: bridge.Alarm{
+func notRead(s adminapi.ConsumerState, since time.Time) bridge.Alarm {
+	return bridge.Alarm{
 		Kind: bridge.AlarmConsumerUnread, Subject: s.Name,
+		Over: fmt.Sprintf("the events of consumer %s are asked for again, or none waits", s.Name),
 		Text: fmt.Sprintf("nobody has asked for the events of consumer %s since %s at least, and %d wait: start the program that reads it, "+
 			"or remove what nobody needs with hookspan consumers remove %s", s.Name, since.UTC().Format(time.RFC3339), s.Pending+uint64(s.Unsettled), s.Name),
 		Details: waiting(s, map[string]any{"since": since}),
-	}}
+	}
 }
 
 func waiting(s adminapi.ConsumerState, details map[string]any) map[string]any {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -14,7 +13,7 @@ type orphans map[string]time.Time
 
 // look returns the orphaned consumers that were unread for a while. During a deployment another
 // bridge, with another configuration, may read them.
-func (o *orphans) look(states []adminapi.ConsumerState, now time.Time) (found []lasting.Condition) {
+func (o *orphans) look(states []adminapi.ConsumerState, now time.Time) (found []bridge.Alarm) {
 	next := orphans{}
 	for _, s := range states {
 		if !s.Orphaned || s.Waiting > 0 || s.Outstanding() > 0 && !s.Unread {
@@ -26,10 +25,11 @@ func (o *orphans) look(states []adminapi.ConsumerState, now time.Time) (found []
 		}
 		next[s.Name] = since
 		if now.Sub(since) >= troubleAfter {
-			found = append(found, lasting.Condition{Over: fmt.Sprintf("consumer %s is in the configuration again, is removed, or another bridge reads it", s.Name), Alarm: bridge.Alarm{
+			found = append(found, bridge.Alarm{
 				Kind: bridge.AlarmConsumerOrphaned, Subject: s.Name, Text: Orphan(s),
+				Over:    fmt.Sprintf("consumer %s is in the configuration again, is removed, or another bridge reads it", s.Name),
 				Details: map[string]any{"consumer": s.Name, "waiting": s.Outstanding()},
-			}})
+			})
 		}
 	}
 	*o = next

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/bridge/internal/stream/guestcalls"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
@@ -58,9 +59,9 @@ func (c Config) named(name string) Config {
 }
 
 func (c Config) raise(what, program, text string) {
-	c.Alarms.Raise(bridge.Alarm{
+	c.Alarms.Raise(lasting.Again(bridge.Alarm{
 		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": program},
-	})
+	}, "no program has asked for more "+what+" than it may"))
 }
 
 // Caller makes read-only calls for programs of other accounts, those of [guestcalls.Allowed], a

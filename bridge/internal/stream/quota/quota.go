@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/lasting"
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
@@ -103,9 +104,9 @@ func (q *Quota) Take(ctx context.Context, program string, bytes int) error {
 }
 
 func (q *Quota) raise(what, program, text string) {
-	q.cfg.Alarms.Raise(bridge.Alarm{
+	q.cfg.Alarms.Raise(lasting.Again(bridge.Alarm{
 		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": printable.Truncate(program, maxProgramInAlarm)},
-	})
+	}, "no program has asked for more "+what+" than it may"))
 }
 
 const maxProgramInAlarm = 256

@@ -1,0 +1,137 @@
+package stream
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// inBubble runs a test with alarms that nobody stores; said returns those that were told since.
+func inBubble(t *testing.T, test func(t *testing.T, a *Alarms, said func() []bridge.Alarm)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAlarms(bridge.Names{}, zap.NewNop())
+		test(t, a, func() (out []bridge.Alarm) {
+			synctest.Wait()
+			for {
+				var m *nats.Msg
+				select {
+				case m = <-a.waiting:
+				default:
+					return out
+				}
+				var alarm bridge.Alarm
+				require.NoError(t, json.Unmarshal(m.Data, &alarm))
+				alarm.ID = m.Header[bridge.HeaderMsgID][0]
+				out = append(out, alarm)
+			}
+		})
+	})
+}
+
+func textsOf(alarms []bridge.Alarm) (out []string) {
+	for _, a := range alarms {
+		out = append(out, a.Text)
+	}
+	return out
+}
+
+// What lasts is one sentence an hour, and one when it is over; what comes and goes is as if it
+// lasted.
+func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, a *Alarms, said func() []bridge.Alarm) {
+		full := func(subject string) {
+			a.Raise(bridge.Alarm{Kind: bridge.AlarmJournalFull, Subject: subject, Text: subject + " is full", Over: subject + " has room"})
+		}
+		room := func(subject string) {
+			a.Raise(bridge.Alarm{Kind: bridge.AlarmJournalFull, Subject: subject, Text: "not told", Cleared: true})
+		}
+		full("a")
+		first := said()
+		require.Equal(t, []string{"a is full"}, textsOf(first))
+		require.Equal(t, "alarm:journal_full:a%20lasts", first[0].ID, "that of several processes is one")
+		require.WithinDuration(t, time.Now().Add(75*time.Minute), first[0].Until, 0, "longer than until it is told again")
+		time.Sleep(time.Minute)
+		full("b")
+		require.Equal(t, []string{"b is full"}, textsOf(said()))
+		for minute := range 58 {
+			time.Sleep(time.Minute)
+			full("b")
+			if minute%5 == 4 { // it comes and goes
+				full("a")
+				room("a")
+			}
+			require.Empty(t, said(), minute)
+		}
+		time.Sleep(time.Minute)
+		full("a")
+		require.Equal(t, []string{"a is full"}, textsOf(said()), "an hour later")
+		full("b")
+		room("a")
+		time.Sleep(time.Minute)
+		full("b")
+		require.Equal(t, []string{"b is full"}, textsOf(said()))
+		room("a") // it is over since a minute
+		time.Sleep(9*time.Minute - time.Second)
+		require.Empty(t, said())
+		time.Sleep(time.Second)
+		over := said()
+		require.Equal(t, []string{"a has room"}, textsOf(over), "ten minutes without it")
+		require.True(t, over[0].Cleared)
+		require.Zero(t, over[0].Until)
+		require.Equal(t, "alarm:journal_full:a%20is%20over", over[0].ID)
+		full("a")
+		require.Equal(t, []string{"a is full"}, textsOf(said()), "a new one")
+		time.Sleep(3 * time.Hour)
+		require.Empty(t, said(), "nobody knows whether they are over")
+	})
+}
+
+// What happens again and again is over when it has not come for as long as it says.
+func TestWhatHappensAgainAndAgainEndsByItself(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, a *Alarms, said func() []bridge.Alarm) {
+		refused := func() {
+			a.Raise(bridge.Alarm{Kind: bridge.AlarmRefused, Text: "refused", Over: "no more", Until: time.Now().Add(15 * time.Minute)})
+		}
+		refused()
+		require.Equal(t, []string{"refused"}, textsOf(said()))
+		for range 4 {
+			time.Sleep(14 * time.Minute)
+			refused()
+			require.Empty(t, said())
+		}
+		time.Sleep(15*time.Minute - 1)
+		require.Empty(t, said())
+		time.Sleep(1)
+		over := said()
+		require.Equal(t, []string{"no more"}, textsOf(over))
+		require.True(t, over[0].Cleared)
+	})
+}
+
+// A single fact of the kind and subject of what lasts hides nothing of it, nor the other way round.
+func TestFactsBesideWhatLasts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, a *Alarms, said func() []bridge.Alarm) {
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Text: "made anew"})
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Text: "not there", Over: "there"})
+		require.Equal(t, []string{"made anew", "not there"}, textsOf(said()))
+		time.Sleep(20 * time.Minute)
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Text: "made anew again"})
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Cleared: true})
+		require.Equal(t, []string{"made anew again"}, textsOf(said()))
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, []string{"there"}, textsOf(said()))
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmDeadLetters, Text: "none any more", Cleared: true})
+		require.Equal(t, []string{"none any more"}, textsOf(said()), "what does not last is cleared at once")
+	})
+}
