@@ -91,6 +91,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), w.again, all})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), w.again, all})
 	admin.RegisterSubmit(api, a.submits)
+	admin.RegisterCaller(api)
 	admin.RegisterNames(api, a.names)
 	if j := a.store.journal; j != nil {
 		admin.RegisterJournal(api, journalOperator{j})

@@ -33,9 +33,7 @@ func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
 	e.Use(s.permit, s.explained)
 	e.GET(openAPIPath, serveOpenAPI)
-	group := e.Group(APIPrefix)
-	group.GET("/me", get(showCaller))
-	register(group)
+	register(e.Group(APIPrefix))
 	s.api.Store(e)
 }
 

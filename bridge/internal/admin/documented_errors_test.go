@@ -25,6 +25,7 @@ func panicking(api *echo.Group) {
 	admin.RegisterDeadLetters(api, struct{ admin.DeadLetters }{})
 	admin.RegisterEvents(api, struct{ admin.Events }{})
 	admin.RegisterSubmit(api, struct{ admin.Submitter }{})
+	admin.RegisterCaller(api)
 	admin.RegisterNames(api, nil)
 	admin.RegisterJournal(api, struct{ journal }{})
 	admin.RegisterPredictions(api, struct{ admin.Predictions }{}, told{}, struct{ admin.Announcer }{})

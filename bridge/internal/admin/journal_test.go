@@ -42,6 +42,8 @@ func TestNamesAPI(t *testing.T) {
 	names := adminapi.Names{Consumers: []string{"archive"}, Sources: []string{"get3w"}}
 	s.SetAPI(func(api *echo.Group) {
 		admin.RegisterNames(api, func(context.Context) (adminapi.Names, error) { return names, nil })
+		admin.RegisterCaller(api)
 	})
 	require.Equal(t, names, ask[adminapi.Names](t, s, "/names", ""))
+	require.Equal(t, adminapi.Caller{Name: adminapi.Loopback, Scopes: adminapi.Scopes()}, ask[adminapi.Caller](t, s, "/me", ""))
 }

@@ -307,6 +307,7 @@ func TestReadersOfOutputsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	server.SetAPI(func(api *echo.Group) {
 		admin.RegisterOutputs(api, knowing(stored("file:///a", 1, "")), s, zap.NewNop())
+		admin.RegisterCaller(api)
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
