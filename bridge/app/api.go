@@ -92,6 +92,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), w.again, all})
 	admin.RegisterSubmit(api, a.submits)
 	admin.RegisterNames(api, a.names)
+	admin.RegisterSources(api, a.sourceList)
 	if j := a.store.journal; j != nil {
 		admin.RegisterJournal(api, journalOperator{j})
 	} else {
