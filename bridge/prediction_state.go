@@ -1,6 +1,9 @@
 package bridge
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Custody says who has an output.
 type Custody string
@@ -42,6 +45,8 @@ type PredictionState struct {
 	CreatedAt   time.Time `json:"created_at,omitzero"`
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 	ReceivedAt  time.Time `json:"received_at,omitzero"`
+	// Inference is how long the model ran, in seconds; 0 is unknown.
+	Inference float64 `json:"inference,omitempty"`
 
 	// Announced is nil when nobody watched or submitted the prediction.
 	Announced *Announced `json:"announced,omitempty"`
@@ -118,11 +123,8 @@ func (s *PredictionState) Open() bool { return !s.Terminal() && s.Lost == nil }
 // the end; zero is for ever. The view cannot do this itself because its state does not
 // depend on the clock.
 func (s *PredictionState) Expire(now time.Time, life time.Duration) {
-	end := s.CompletedAt
-	if end.IsZero() {
-		end = s.ReceivedAt
-	}
-	if life <= 0 || !s.Terminal() || now.Before(end.Add(life)) {
+	at := s.OutputsExpireAt(life)
+	if at.IsZero() || now.Before(at) {
 		return
 	}
 	for i := range s.Outputs {
@@ -130,4 +132,19 @@ func (s *PredictionState) Expire(now time.Time, life time.Duration) {
 			o.Custody = CustodyExpired
 		}
 	}
+}
+
+// OutputsExpireAt is when the provider deletes outputs that it may have alone, as far as they
+// are remembered; zero for none. The provider keeps outputs for life after the end; zero is for
+// ever.
+func (s *PredictionState) OutputsExpireAt(life time.Duration) time.Time {
+	end := s.CompletedAt
+	if end.IsZero() {
+		end = s.ReceivedAt
+	}
+	pending := func(o OutputState) bool { return o.Custody == CustodyPending && o.URL != "" }
+	if life <= 0 || !s.Terminal() || !slices.ContainsFunc(s.Outputs, pending) {
+		return time.Time{}
+	}
+	return end.Add(life)
 }

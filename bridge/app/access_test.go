@@ -68,6 +68,7 @@ var scopes = map[string]string{
 	"POST /quarantine/accept":                  "act",
 	"POST /quarantine/drop":                    "act",
 	"POST /quarantine/reverify":                "act",
+	"GET /sources":                             "read",
 	"GET /status":                              "read",
 	"GET /view":                                "read",
 	"POST /view/rebuild":                       "act",

@@ -93,6 +93,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 	admin.RegisterSubmit(api, a.submits)
 	admin.RegisterCaller(api)
 	admin.RegisterNames(api, a.names)
+	admin.RegisterSources(api, a.sourceList)
 	if j := a.store.journal; j != nil {
 		admin.RegisterJournal(api, journalOperator{j})
 	} else {

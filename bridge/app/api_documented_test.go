@@ -105,7 +105,7 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 	}
 	lists := []string{
 		"/alarms", "/alarms?active=true", "/audit", "/config", "/consumers", "/dead", "/dead/groups", "/doctor", "/events", "/jobs", "/journal", "/me", "/models", "/names", "/predictions",
-		"/predictions?q=a", "/quarantine", "/quarantine/causes", "/status", "/view",
+		"/predictions?q=a", "/quarantine", "/quarantine/causes", "/sources", "/status", "/view",
 	}
 	all := func() {
 		for _, path := range lists {

@@ -29,6 +29,9 @@ func (k known) List(ctx context.Context, sel adminapi.PredictionSelection) (admi
 	for _, row := range page {
 		p := adminapi.NewPrediction(row.State)
 		p.OutputsExpireAt = row.Expires
+		for _, s := range row.Standings {
+			p.Consumers = append(p.Consumers, adminapi.ConsumerStanding{Consumer: s.Consumer, State: adminapi.Standing(s.State)})
+		}
 		list.Predictions = append(list.Predictions, p)
 	}
 	return list, err

@@ -34,8 +34,9 @@ func (k known) Timeline(ctx context.Context, source, id, cursor string) (adminap
 	for i := range states {
 		consumers[i] = infoOf(&states[i])
 	}
+	expire := line.State.OutputsExpireAt(k.Life(source))
 	line.State.Expire(time.Now(), k.Life(source))
-	out := adminapi.Timeline{Prediction: *line.State, Behind: k.Behind(), Events: make([]adminapi.TimelineEvent, len(line.Events)), Next: line.Next}
+	out := adminapi.Timeline{Prediction: *line.State, OutputsExpireAt: expire, Behind: k.Behind(), Events: make([]adminapi.TimelineEvent, len(line.Events)), Next: line.Next}
 	for i := range line.Events {
 		e := &line.Events[i]
 		out.Events[i] = adminapi.TimelineEvent{EventRef: e.EventRef, ReceivedAt: e.ReceivedAt, Subject: e.Subject, Lanes: []adminapi.Lane{}}

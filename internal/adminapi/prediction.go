@@ -41,10 +41,10 @@ const (
 	StandingDead    Standing = "dead_letter" // a dead letter is there
 )
 
-// ConsumerStanding selects predictions of which an event stands so with the consumer.
+// ConsumerStanding says that an event of a prediction stands so with the consumer.
 type ConsumerStanding struct {
-	Consumer string
-	State    Standing
+	Consumer string   `json:"consumer"`
+	State    Standing `json:"state"`
 }
 
 // ErrCursor means that a cursor is none that a list returned.
@@ -64,16 +64,32 @@ type Prediction struct {
 	FirstSeen  time.Time `json:"first_seen"`
 	ExpectedBy time.Time `json:"expected_by,omitzero"`
 	ReceivedAt time.Time `json:"received_at,omitzero"`
-	Reference  string    `json:"reference,omitempty"`
-	Tenant     string    `json:"tenant,omitempty"`
-	Outputs    int       `json:"outputs"`
-	Stored     int       `json:"stored"`
+	// CreatedAt and CompletedAt are the provider's times. Inference is how long the model ran,
+	// in seconds; 0 is unknown.
+	CreatedAt   time.Time `json:"created_at,omitzero"`
+	CompletedAt time.Time `json:"completed_at,omitzero"`
+	Inference   float64   `json:"inference,omitempty"`
+	Reference   string    `json:"reference,omitempty"`
+	Tenant      string    `json:"tenant,omitempty"`
+	Outputs     int       `json:"outputs"`
+	Stored      int       `json:"stored"`
 	// OutputsExpireAt is when the provider deletes outputs that no archive has; absent when
 	// there are none, or when it keeps them.
 	OutputsExpireAt time.Time `json:"outputs_expire_at,omitzero"`
-	Conflict        bool      `json:"conflict,omitempty"`
+	// Preview is the first output that an archive has, nil for none.
+	Preview *Preview `json:"preview,omitempty"`
+	// Consumers are those that told of an event of the prediction, by name: with each the worst
+	// of its last events.
+	Consumers []ConsumerStanding `json:"consumers,omitempty"`
+	Conflict  bool               `json:"conflict,omitempty"`
 	// Lost is why the prediction was given up.
 	Lost bridge.DeadCause `json:"lost,omitempty"`
+}
+
+// Preview is an output that an archive has. Output counts from 0.
+type Preview struct {
+	Output      int    `json:"output"`
+	ContentType string `json:"content_type,omitempty"`
 }
 
 // PredictionList is a page of predictions, the one that became known last first.
@@ -88,10 +104,17 @@ type PredictionList struct {
 func NewPrediction(s *bridge.PredictionState) Prediction {
 	out := Prediction{
 		Source: s.Source, ID: s.ID, Model: s.Model, Status: s.Status, Open: s.Open(), Origin: s.Origin,
-		FirstSeen: s.FirstSeen, ExpectedBy: s.ExpectedBy, ReceivedAt: s.ReceivedAt, Outputs: s.OutputCount, Stored: s.Stored, Conflict: s.Conflict,
+		FirstSeen: s.FirstSeen, ExpectedBy: s.ExpectedBy, ReceivedAt: s.ReceivedAt, CreatedAt: s.CreatedAt, CompletedAt: s.CompletedAt, Inference: s.Inference,
+		Outputs: s.OutputCount, Stored: s.Stored, Conflict: s.Conflict,
 	}
 	if s.Announced != nil {
 		out.Reference, out.Tenant = s.Announced.Reference, s.Announced.Tenant
+	}
+	for i, o := range s.Outputs {
+		if o.Custody == bridge.CustodyStored {
+			out.Preview = &Preview{Output: i, ContentType: o.ContentType}
+			break
+		}
 	}
 	if s.Lost != nil {
 		out.Lost = s.Lost.Cause

@@ -10,6 +10,9 @@ import (
 // consumer.
 type Timeline struct {
 	Prediction bridge.PredictionState `json:"prediction"`
+	// OutputsExpireAt is when the provider deletes outputs that no archive has; absent when
+	// there are none, or when it keeps them.
+	OutputsExpireAt time.Time `json:"outputs_expire_at,omitzero"`
 	// Behind: the view may lack what happened in the last minutes.
 	Behind bool `json:"behind,omitempty"`
 	// Events are a page of the events, the newest first.

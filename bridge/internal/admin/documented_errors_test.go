@@ -27,6 +27,7 @@ func panicking(api *echo.Group) {
 	admin.RegisterSubmit(api, struct{ admin.Submitter }{})
 	admin.RegisterCaller(api)
 	admin.RegisterNames(api, nil)
+	admin.RegisterSources(api, nil)
 	admin.RegisterJournal(api, struct{ journal }{})
 	admin.RegisterPredictions(api, struct{ admin.Predictions }{}, told{}, struct{ admin.Announcer }{})
 	admin.RegisterOutputs(api, struct{ admin.Predictions }{}, struct{ admin.Outputs }{}, zap.NewNop())

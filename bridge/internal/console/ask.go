@@ -92,7 +92,7 @@ func (v *visit) apiRequest(ctx context.Context, method, path string, body []byte
 			req.Header[name] = values
 		}
 	}
-	if method == http.MethodPost {
+	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if v.token != "" {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"maps"
@@ -45,6 +46,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			panic(err)
 		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		f.mu.Lock()
 		f.told[path] += string(body)
 		f.mu.Unlock()

@@ -54,6 +54,9 @@ var funcs = template.FuncMap{
 	"deadCause":  deadCause,
 	"keptCause":  keptCause,
 	"lower":      lower,
+	"shortType":  shortType,
+	"after":      after,
+	"term":       term,
 }
 
 // text returns a stranger's text for one row: without control and bidirectional characters,
@@ -208,7 +211,7 @@ var tones = map[string]string{
 	"ok": "good", "degraded": "warn", "failing": "bad",
 	"completed": "good", "failed": "bad", "canceled": "mute", "processing": "busy", "created": "busy",
 	"up_to_date": "good", "behind": "busy", "waiting": "warn", "paused": "mute", "blocked": "bad", "missing": "bad", "orphaned": "warn", "unread": "bad",
-	"handled": "good", "dead_letter": "bad",
+	"handled": "good", "settled": "good", "dead_letter": "bad", "dead_not_kept": "warn",
 	"done": "good", "cancelled": "mute", "running": "busy", "queued": "busy", "counting": "busy",
 	"stored": "good", "pending": "warn", "expired": "bad",
 	"warning": "warn", "error": "bad", "info": "mute", "problem": "bad", "note": "mute",

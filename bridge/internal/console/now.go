@@ -32,7 +32,13 @@ func now(v *visit) (any, error) {
 		d.Consumers, d.ConsumersProblem = list.Consumers, err
 		return nil
 	})
-	return d, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if d.Empty() && isFirstRun(v) {
+		return nil, elsewhere("/first-run")
+	}
+	return d, nil
 }
 
 // Rate is how many events were accepted in the last whole minute.

@@ -17,15 +17,15 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// jobsAPI is an API with jobs: it answers paths with what a test wants, and keeps what was posted.
-type jobsAPI struct {
+// ordersAPI answers paths with what a test wants, and keeps what was posted.
+type ordersAPI struct {
 	t       *testing.T
 	answers map[string]any
 	posted  []string
 	keys    []string
 }
 
-func (f *jobsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *ordersAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, apiPrefix)
 	if r.Method == http.MethodPost {
 		text, err := io.ReadAll(r.Body)
@@ -54,30 +54,30 @@ func (f *jobsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *jobsAPI) send(r *http.Request) *httptest.ResponseRecorder {
+func (f *ordersAPI) send(r *http.Request) *httptest.ResponseRecorder {
 	f.t.Helper()
 	w := httptest.NewRecorder()
 	New(f, zap.NewNop()).ServeHTTP(w, r)
 	return w
 }
 
-func (f *jobsAPI) get(path string) string {
+func (f *ordersAPI) get(path string) string {
 	f.t.Helper()
 	w := f.send(httptest.NewRequest(http.MethodGet, path, nil))
 	require.Equal(f.t, http.StatusOK, w.Code, w.Body)
 	return w.Body.String()
 }
 
-func (f *jobsAPI) post(path, form string) *httptest.ResponseRecorder {
+func (f *ordersAPI) post(path, form string) *httptest.ResponseRecorder {
 	f.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return f.send(r)
 }
 
-func newJobsAPI(t *testing.T) *jobsAPI {
+func newOrders(t *testing.T) *ordersAPI {
 	t.Helper()
-	return &jobsAPI{t: t, answers: map[string]any{
+	return &ordersAPI{t: t, answers: map[string]any{
 		"dry run": adminapi.JobPlan{Total: 9851, Count: 9812, LeftOut: map[string]int{"handled": 37, "no_event": 2}, Rate: 50, TakesSeconds: 196.24},
 		"/jobs":   adminapi.Job{ID: "job1"},
 	}}
@@ -85,7 +85,7 @@ func newJobsAPI(t *testing.T) *jobsAPI {
 
 func TestDryRunInWords(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	page := f.get("/dead/redrive?consumer=billing&group=G1&rate=50")
 	for _, words := range []string{
 		"<strong>9,812</strong> of 9,851 would be given to their consumer again", "<strong>37</strong> were handled since", "<strong>2</strong> stay: they hold no event",
@@ -108,7 +108,7 @@ func keyOf(t *testing.T, page string) string {
 
 func TestOneFormIsOneJob(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	key := keyOf(t, f.get("/dead/redrive?consumer=billing"))
 	require.NotEqual(t, key, keyOf(t, f.get("/dead/redrive?consumer=billing")))
 	f.keys = nil
@@ -127,7 +127,7 @@ func TestOneFormIsOneJob(t *testing.T) {
 // A form that selects nothing must not become one that selects all of a consumer.
 func TestNothingSelectedIsNotEverything(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	for path, form := range map[string]string{
 		"/dead/redrive": "selected=1&consumer=billing&cause=refused", "/dead/drop": "selected=1&consumer=billing", "/quarantine/reverify": "selected=1&stream=refused",
 		"/quarantine/drop": "selected=1&stream=refused", "/quarantine/accept": "selected=1&stream=quarantine",
@@ -146,7 +146,7 @@ func TestNothingSelectedIsNotEverything(t *testing.T) {
 
 func TestDropWantsTheNumber(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	for _, typed := range []string{"", "12", "all"} {
 		w := f.post("/dead/drop", "consumer=billing&do=1&key=k&total=9851&expect="+typed)
 		require.Equal(t, http.StatusOK, w.Code)
@@ -161,7 +161,7 @@ func TestDropWantsTheNumber(t *testing.T) {
 
 func TestRateOfAForm(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	for _, rate := range []string{"0", "-1", "NaN", "1e9", "x"} {
 		w := f.post("/dead/redrive", "consumer=billing&do=1&key=k&rate="+rate)
 		require.Equal(t, http.StatusOK, w.Code, rate)
@@ -176,7 +176,7 @@ var exactValues = regexp.MustCompile(` (value|data-copy)="[^"]*"`)
 func TestStrangersTextsOnPages(t *testing.T) {
 	t.Parallel()
 	const evil = "<script>alert(1)</script>\x1b[2J\u202egnp"
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	body := fmt.Sprintf(`{"big":12345678901234567890.10,"text":%q}`, evil)
 	letter := adminapi.DeadLetter{Seq: 7, Consumer: "billing", Cause: "refused", Error: evil, Prediction: evil, Model: evil, Source: "get3w", Status: evil, Event: evil, Problem: evil}
 	kept := adminapi.KeptDelivery{Stream: "refused", Seq: 1, Source: "get3w", Cause: "wrong_signature", Detail: evil, Remote: evil, RequestID: evil}
@@ -203,7 +203,7 @@ func TestStrangersTextsOnPages(t *testing.T) {
 // Who may only read sees everything and no button.
 func TestReadersSeeNoActs(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	f.answers["/me"] = adminapi.Caller{Name: "reader", Scopes: []string{"read"}}
 	f.answers["/dead"] = adminapi.DeadLetterList{Letters: []adminapi.DeadLetter{{Seq: 7, Consumer: "billing", Cause: "refused"}}}
 	f.answers["/dead/7"] = adminapi.DeadLetterDetail{DeadLetter: adminapi.DeadLetter{Seq: 7}}
@@ -220,7 +220,7 @@ func TestReadersSeeNoActs(t *testing.T) {
 
 func TestJobAddsUp(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	f.answers["/jobs/job1"] = adminapi.Job{
 		ID: "job1", Kind: adminapi.JobRedrive, State: adminapi.JobCancelled, Total: 100_000, Left: 40_000, Outcomes: map[string]int{"given": 59_000, "handled": 990, "too_large": 10},
 		Call: json.RawMessage(`{"consumer":"billing","cause":"refused"}`),
@@ -236,7 +236,7 @@ func TestJobAddsUp(t *testing.T) {
 
 func TestEmptyLists(t *testing.T) {
 	t.Parallel()
-	f := newJobsAPI(t)
+	f := newOrders(t)
 	f.answers["/dead"], f.answers["/dead/groups"] = adminapi.DeadLetterList{}, adminapi.DeadGroupList{}
 	f.answers["/quarantine"], f.answers["/quarantine/causes"] = adminapi.KeptList{}, adminapi.KeptCauses{}
 	f.answers["/jobs"] = adminapi.JobList{}

@@ -3,10 +3,10 @@ package console
 import "maps"
 
 // pages are all pages, by their patterns.
-var pages = union(nowPages, deadPages, keptPages, consumerPages, modelPages, livePages, jobPages, systemPages)
+var pages = union(nowPages, firstPages, predictionPages, deadPages, keptPages, consumerPages, modelPages, livePages, jobPages, systemPages)
 
 // acts are what a person can do, by the patterns of their forms.
-var acts = union(deadActs, keptActs, consumerActs, jobActs)
+var acts = union(predictionActs, deadActs, keptActs, consumerActs, jobActs)
 
 // streams are the pages' live parts, by their patterns.
 var streams = union[stream](liveStreams)

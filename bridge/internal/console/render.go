@@ -102,6 +102,11 @@ func (c *Console) page(p page) http.Handler {
 	})
 }
 
+// elsewhere is an error of load: what the page shows is at another path of the console.
+type elsewhere string
+
+func (e elsewhere) Error() string { return "the page is at " + string(e) }
+
 // fail answers a request that could not be served: with the sign-in when it lacked a token.
 func (c *Console) fail(w http.ResponseWriter, v *visit, err error) {
 	c.failPage(w, v, page{template: "problem", title: "Not shown", rail: "none"}, err)
@@ -109,6 +114,10 @@ func (c *Console) fail(w http.ResponseWriter, v *visit, err error) {
 
 // failPage shows the page's frame, and in it why the rest is missing.
 func (c *Console) failPage(w http.ResponseWriter, v *visit, p page, err error) {
+	if to, ok := errors.AsType[elsewhere](err); ok {
+		http.Redirect(w, v.request, string(to), http.StatusSeeOther)
+		return
+	}
 	why, ok := errors.AsType[*problem](err)
 	switch {
 	case !ok && v.ctx.Err() != nil:
@@ -145,6 +154,9 @@ func (c *Console) render(w http.ResponseWriter, v *visit, p page, data any) {
 	}
 	if titled, ok := data.(interface{ PageTitle() string }); ok {
 		s.Title = titled.PageTitle()
+	}
+	if other, ok := data.(interface{ PageStatus() int }); ok {
+		p.status = other.PageStatus()
 	}
 	var text bytes.Buffer
 	if err := templates[p.template].ExecuteTemplate(&text, "layout", s); err != nil {

@@ -32,6 +32,9 @@ func (v *visit) identify() (err error) {
 // May reports whether the visitor has a scope.
 func (v *visit) May(scope string) bool { return slices.Contains(v.who.Scopes, scope) }
 
+// live reports whether the page asks for itself again.
+func (v *visit) live() bool { return v.request.Header.Get("HX-Request") != "" }
+
 // param returns a part of the path or, without one, a parameter of the query.
 func (v *visit) param(name string) string {
 	if value := v.request.PathValue(name); value != "" {

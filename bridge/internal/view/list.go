@@ -66,6 +66,9 @@ type Row struct {
 	// Expires is when the provider deletes outputs that no archive has, zero when there are
 	// none, or when it keeps them.
 	Expires time.Time
+	// Standings are those of the consumers that told of an event of the prediction, by name: with
+	// each the worst of its last events. Only [View.Predictions] has them.
+	Standings []Standing
 }
 
 // Predictions returns a page of predictions, the newest first: those whose first event was
@@ -101,10 +104,12 @@ func (v *View) Predictions(ctx context.Context, q Query) (page []Row, next strin
 		}
 		next, err = c.newest(branches, lower, before, limit, most, func(num int64) (bool, error) {
 			row, err := c.row(q, num, now)
-			if row != nil {
-				page = append(page, *row)
+			if row == nil || err != nil {
+				return false, err
 			}
-			return row != nil, err
+			row.Standings, err = c.standings(num, row.State.Source, row.State.ID)
+			page = append(page, *row)
+			return true, err
 		})
 		return err
 	})

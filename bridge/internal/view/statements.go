@@ -90,6 +90,8 @@ const (
 	selectLanes    = `SELECT consumer, mark, at, took, try, verdict, error, next FROM lanes WHERE seq = ? ORDER BY consumer LIMIT ?`
 	selectStanding = `SELECT events.seq, events.id, lanes.mark, lanes.at, lanes.verdict FROM events CROSS JOIN lanes ON lanes.seq = events.seq AND lanes.consumer = ?
 		WHERE events.prediction = ? ORDER BY events.seq DESC LIMIT ?`
+	selectStandings = `SELECT events.id, lanes.consumer, lanes.mark, lanes.at, lanes.verdict FROM events CROSS JOIN lanes ON lanes.seq = events.seq
+		WHERE events.prediction = ? ORDER BY events.seq DESC LIMIT ?`
 	selectAttempts = `SELECT at, took, try, verdict, error FROM attempts WHERE seq = ? AND consumer = ? ORDER BY at`
 )
 

@@ -164,6 +164,7 @@ func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 	if !p.CompletedAt.IsZero() {
 		s.CompletedAt = p.CompletedAt.UTC()
 	}
+	s.Inference = p.Inference.Seconds()
 	s.Error = printable.Truncate(p.Error, MaxStateError)
 	s.OutputCount = len(p.Outputs)
 	for _, o := range p.Outputs[:min(len(p.Outputs), MaxStateOutputs)] {

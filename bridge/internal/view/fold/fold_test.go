@@ -29,6 +29,7 @@ func TestFoldsALife(t *testing.T) {
 	require.Equal(t, 2, s.OutputCount)
 	require.Equal(t, "https://cdn.get3w.com/a.png", s.Outputs[0].URL, "a query can be a credential")
 	require.Equal(t, 3*time.Second, s.CompletedAt.Sub(s.CreatedAt))
+	require.Zero(t, s.Inference, "the provider did not tell")
 	foldtest.Next(&s, foldtest.Archived(t, end, bridge.Archived{
 		Outputs: []bridge.ArchivedOutput{{N: 0, URL: "file:///a.png", SHA256: "00"}}, Missing: []bridge.MissingOutput{{N: 1, Error: "gone"}}, Manifest: "file:///m.json",
 	}))
@@ -136,11 +137,14 @@ func TestExpires(t *testing.T) {
 	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, foldtest.Done))
+	require.Equal(t, s.CompletedAt.Add(2*time.Hour), s.OutputsExpireAt(2*time.Hour))
+	require.Zero(t, s.OutputsExpireAt(0), "they are kept for ever")
 	s.Expire(s.CompletedAt.Add(time.Hour), 2*time.Hour)
 	require.Equal(t, bridge.CustodyPending, s.Outputs[0].Custody)
 	s.Expire(s.CompletedAt.Add(2*time.Hour), 2*time.Hour)
 	require.Equal(t, bridge.CustodyExpired, s.Outputs[0].Custody)
 	require.Equal(t, bridge.CustodyPending, s.Outputs[1].Custody, "it was never an address")
+	require.Zero(t, s.OutputsExpireAt(2*time.Hour), "nothing is left to delete")
 }
 
 func FuzzFold(f *testing.F) {

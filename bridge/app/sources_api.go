@@ -1,0 +1,34 @@
+package app
+
+import (
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// sourceList returns the senders whose webhooks this process takes.
+func (a *App) sourceList() adminapi.SourceList {
+	cfg := a.sourcesOfNow()
+	base, public := strings.TrimSuffix(cfg.Ingress.PublicURL, "/"), cfg.Ingress.PublicURL != ""
+	if !public {
+		base = a.webhooksURL()
+	}
+	list := adminapi.SourceList{Sources: []adminapi.Source{}}
+	e := examination{cfg: cfg, getenv: a.getenv}
+	for _, sender := range e.senders() {
+		s := cfg.Sources[sender.Name]
+		one := adminapi.Source{
+			Name: sender.Name, Kind: s.Kind, Webhook: base + "/webhooks/" + sender.Name, Public: public, PathToken: s.PathToken != "",
+			HasSecret: sender.HasSecret, Secrets: []string{},
+		}
+		for _, ref := range s.Secrets {
+			one.Secrets = append(one.Secrets, string(ref))
+		}
+		if kind, err := source.KindOf(s.Kind); err == nil && len(kind.ProofHeaders()) > 0 {
+			one.SignatureHeader = kind.ProofHeaders()[0]
+		}
+		list.Sources = append(list.Sources, one)
+	}
+	return list
+}
