@@ -40,6 +40,9 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 	}
 	var err error
 	e.log, err = telemetry.NewLogger(telemetry.LogConfig{Level: cfg.Log.Level, Format: cfg.Log.Format}, opts.Log, metrics)
+	if err == nil && opts.File != "" {
+		e.log.Info("configured by " + config.Absolute(opts.File))
+	}
 	return e, err
 }
 

@@ -12,72 +12,12 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/erase"
-	"github.com/hookspan/hookspan/bridge/internal/jobs"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/archive"
-	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
-
-// runErasing hears of what other processes erase, and removes it from the files of this one.
-func (a *App) runErasing() error {
-	log := a.log.Named("erase")
-	failed := func(ctx context.Context, err error) {
-		if err != nil && ctx.Err() == nil {
-			log.Warn("what another process has erased is not gone from the files of this one yet: erase it again later", zap.Error(err))
-		}
-	}
-	heard := make(chan struct{}, 1)
-	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
-		return a.store.erased.Run(ctx, func(ctx context.Context) {
-			select {
-			case heard <- struct{}{}:
-			default:
-			}
-			a.forgetPages()
-			if a.store.journal != nil {
-				failed(ctx, errors.Join(a.store.forwarded(ctx), a.store.trimJournal(ctx)))
-			}
-		})
-	}))
-	if a.late != nil {
-		a.group.Go(func() error { return a.late.Run(a.ctx) })
-	}
-	if a.view != nil {
-		a.group.Go(func() error {
-			for a.jobsErased(heard) {
-				failed(a.ctx, a.view.EraseAll(a.ctx, a.store.erased.Has))
-			}
-			return nil
-		})
-	}
-	return nil
-}
-
-// jobsLook is how often somebody looks whether a job still erases.
-const jobsLook = time.Second
-
-// jobsErased returns true when erasures were heard of and no job erases any more: a job that goes
-// on after a kill finds by the view what is left elsewhere. It returns false when the process ends.
-func (a *App) jobsErased(heard <-chan struct{}) bool {
-	select {
-	case <-a.ctx.Done():
-		return false
-	case <-heard:
-	}
-	known := jobs.New(a.store.consume, a.store.publisher, jobs.Config{Names: a.cfg.Names()})
-	for {
-		list, err := known.List(a.ctx)
-		if err == nil && !slices.ContainsFunc(list, func(j adminapi.Job) bool { return j.Kind == adminapi.JobErase && !j.State.Ended() }) {
-			return true
-		}
-		if !backoff.Sleep(a.ctx, jobsLook) {
-			return false
-		}
-	}
-}
 
 // learnTime bounds the wait for what is erased, before webhooks are taken.
 const learnTime = 2 * time.Second

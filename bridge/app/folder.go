@@ -65,14 +65,16 @@ type Ready struct {
 	// NATS is the address of the embedded NATS, empty when it does not listen.
 	NATS string `json:"nats,omitempty"`
 	// Admin is the address of the admin listener, empty when there is none.
-	Admin   string `json:"admin,omitempty"`
+	Admin string `json:"admin,omitempty"`
+	// Config is the file of the configuration, empty when everything has its default.
+	Config  string `json:"config,omitempty"`
 	DataDir string `json:"data_dir"`
 	PID     int    `json:"pid"`
 }
 
 // Ready returns where the bridge listens and keeps its data.
 func (a *App) Ready() Ready {
-	r := Ready{Webhooks: map[string]string{}, DataDir: a.cfg.DataDir, PID: os.Getpid()}
+	r := Ready{Webhooks: map[string]string{}, Config: a.holder.Config, DataDir: a.cfg.DataDir, PID: os.Getpid()}
 	if e := a.store.embedded; e != nil && e.URL() != "" {
 		r.NATS = "nats://" + Reachable(strings.TrimPrefix(e.URL(), "nats://"))
 	}

@@ -52,29 +52,34 @@ func (f *apiFlag) address(e *env) (string, error) {
 	if f.API != "" {
 		return f.API, nil
 	}
-	meant, err := f.choose(e)
-	if err != nil {
-		return "", err
-	}
-	if meant.dir == "" {
-		f.API, f.webhooks = "http://"+config.DefaultAdminListen, defaultWebhooks
-		return f.API, nil
-	}
-	holder, err := meant.await(e.ctx, 0)
+	holder, err := f.holder(e, "--api")
 	switch {
-	case errors.Is(err, app.ErrNotRunning) && !meant.guessed:
+	case err != nil:
+		return "", err
+	case holder.AdminURL == "":
+		return "", fmt.Errorf("the bridge of %s has no listener for operators: see admin.listen and the role admin, or name another process with --api", cmp.Or(f.File, "this folder"))
+	}
+	f.API, f.webhooks = holder.AdminURL, holder.WebhooksURL
+	return f.API, nil
+}
+
+// holder returns the process that is meant; where nothing names a bridge, one at the default
+// addresses. The errors offer the flag instead that names an address.
+func (f bridgeFlag) holder(e *env, instead string) (app.Holder, error) {
+	meant, err := f.choose(e)
+	if err != nil || meant.dir == "" {
+		return app.Holder{AdminURL: "http://" + config.DefaultAdminListen, WebhooksURL: defaultWebhooks}, err
+	}
+	meant.instead = instead
+	holder, err := meant.await(e.ctx, 0)
+	if errors.Is(err, app.ErrNotRunning) && !meant.guessed {
 		of := "this folder"
 		if meant.named {
 			of = meant.file
 		}
-		return "", fmt.Errorf("the bridge of %s does not run: %w, or name another bridge with --api", of, err)
-	case err != nil:
-		return "", err
-	case holder.AdminURL == "":
-		return "", fmt.Errorf("the bridge on %s has no listener for operators: see admin.listen and the role admin, or name another process with --api", meant.dir)
+		err = fmt.Errorf("the bridge of %s does not run: %w, or name another bridge with %s", of, err, instead)
 	}
-	f.API, f.webhooks = holder.AdminURL, holder.WebhooksURL
-	return f.API, nil
+	return holder, err
 }
 
 const (

@@ -38,9 +38,9 @@ type configCheckCmd struct {
 // Run reads the configuration as serve does, looks for what is missing on this machine, and says
 // what changes for events that wait.
 func (c *configCheckCmd) Run(e *env) error {
-	path := c.Path
-	if path == "" {
-		path = c.File
+	path, err := c.path(c.Path)
+	if err != nil {
+		return err
 	}
 	cfg, doc, err := config.LoadDocument(path)
 	if err != nil {
@@ -89,9 +89,18 @@ type configShowCmd struct {
 	Path string `arg:"" optional:"" help:"The file, as an alternative to --config."`
 }
 
+// path returns the argument, or what the flag means without one.
+func (f configFlag) path(argument string) (string, error) {
+	f.File = cmp.Or(argument, f.File)
+	return f.file()
+}
+
 // Run reads the file alone, and no secret.
 func (c *configShowCmd) Run(e *env) error {
-	path := cmp.Or(c.Path, c.File)
+	path, err := c.path(c.Path)
+	if err != nil {
+		return err
+	}
 	cfg, doc, err := config.LoadDocument(path)
 	if err != nil {
 		return err

@@ -48,10 +48,6 @@ type cli struct {
 	Health      healthCmd      `cmd:"" help:"Say in one line whether the bridge is ready, and exit with 0 or 1: for the check of a container or a unit."`
 }
 
-type configFlag struct {
-	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration, one YAML file. Without it everything has its default."`
-}
-
 // env is what a verb needs of its process.
 type env struct {
 	ctx    context.Context

@@ -28,6 +28,9 @@ func (c *natsEnvCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if holder, err := app.ReadHolder(meant.dir); meant.file == "" && err == nil {
+		meant.file = holder.Config // the folder alone does not tell it
+	}
 	cfg, err := config.Load(meant.file)
 	if err != nil {
 		return err

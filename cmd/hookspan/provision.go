@@ -10,11 +10,15 @@ type provisionCmd struct {
 }
 
 func (c *provisionCmd) Run(e *env) error {
-	cfg, err := config.Load(c.File)
+	file, err := c.file()
 	if err != nil {
 		return err
 	}
-	done, err := app.Provision(e.ctx, cfg, app.Options{Getenv: e.getenv, Log: e.stderr})
+	cfg, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	done, err := app.Provision(e.ctx, cfg, app.Options{File: file, Getenv: e.getenv, Log: e.stderr})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,7 +35,8 @@ type signFlags struct {
 
 type sendCmd struct {
 	signFlags
-	URL    string   `default:"http://127.0.0.1:8080/webhooks/get3w" help:"Where to post it."`
+	bridgeFlag
+	URL    string   `placeholder:"URL" help:"Where to post it (default: to the source get3w of the bridge of --config, else of the current folder, else http://127.0.0.1:8080/webhooks/get3w)."`
 	ID     string   `name:"id" help:"Prediction id (default: a new one)."`
 	Model  string   `default:"get3w/flux-dev" help:"Model of the prediction."`
 	Status string   `default:"completed" help:"Status of the prediction."`
@@ -60,6 +62,9 @@ func (c *sendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.URL, err = c.target(e); err != nil {
+		return err
+	}
 	at, err := url.Parse(c.URL)
 	if err != nil {
 		return fmt.Errorf("--url: %w", withoutURL(err))
@@ -81,6 +86,21 @@ func (c *sendCmd) Run(e *env) error {
 		return errSilent
 	}
 	return nil
+}
+
+// target returns the address to post to.
+func (c *sendCmd) target(e *env) (string, error) {
+	if c.URL != "" {
+		return c.URL, nil
+	}
+	holder, err := c.holder(e, "--url")
+	switch {
+	case err != nil:
+		return "", err
+	case holder.WebhooksURL == "":
+		return "", errors.New("the bridge of this folder takes no webhooks, it has not the role ingress: say with --url where to post")
+	}
+	return holder.WebhooksURL + "/webhooks/get3w", nil
 }
 
 // certificates returns nil for the certificates of the system and the name in the address.

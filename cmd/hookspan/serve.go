@@ -21,6 +21,10 @@ type serveCmd struct {
 
 // Run serves until it is told to stop. It returns even when a part hangs.
 func (c *serveCmd) Run(e *env) error {
+	file, err := c.file()
+	if err != nil {
+		return err
+	}
 	spareProcessors(e.getenv)
 	hangups := e.hangups() // from the start: one that comes too early ends the process
 	sockets, err := e.sockets()
@@ -28,10 +32,10 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	opts := app.Options{
-		File: c.File, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups,
+		File: file, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups,
 		Webhooks: sockets.Webhooks, Admin: sockets.Admin,
 	}
-	return app.Run(e.ctx, opts, func(a *app.App) error { return announce(e, c.File, a) })
+	return app.Run(e.ctx, opts, func(a *app.App) error { return announce(e, file, a) })
 }
 
 // announce prints the addresses and what to try. File is the configuration, empty for none.
@@ -58,6 +62,9 @@ func announce(e *env, file string, a *app.App) error {
 			for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
 				line("consumer "+name, "%s", cfg.Consumers[name].Does(cfg))
 			}
+		}
+		if r.Config != "" {
+			line("configured by", "%s", r.Config)
 		}
 		line("data in", "%s", r.DataDir)
 		if r.Admin != "" {

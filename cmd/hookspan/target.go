@@ -23,6 +23,33 @@ type bridgeFlag struct {
 	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration of the bridge that is meant."`
 }
 
+// configFlag names the configuration of a verb that needs no bridge.
+type configFlag struct {
+	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration, one YAML file (default: hookspan.yaml or hookspan.yml in the current folder; without any everything has its default)."`
+}
+
+// file returns the configuration that is meant: one of the current folder is never passed over.
+// Empty is the default configuration.
+func (f configFlag) file() (string, error) {
+	if f.File != "" {
+		return f.File, nil
+	}
+	var found []string
+	for _, name := range ownFiles {
+		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) { // what cannot be read is an error later
+			found = append(found, name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", nil
+	case 1:
+		return found[0], nil
+	default:
+		return "", &usageError{fmt.Errorf("this folder has %s: say with --config which of them is meant", strings.Join(found, " and "))}
+	}
+}
+
 // site is the data folder of a bridge, with the configuration that names it; without a file the
 // folder is the default one. The zero site is none.
 type site struct {
@@ -32,6 +59,8 @@ type site struct {
 	// guessed: data_dir in the named file is relative or absent, so the bridge may have
 	// another folder.
 	guessed bool
+	// instead is the flag that names an address; empty is --api.
+	instead string
 }
 
 func (p site) String() string {
@@ -186,7 +215,7 @@ const (
 // both say how to name the bridge.
 func (p site) await(ctx context.Context, absent time.Duration) (app.Holder, error) {
 	holder, err := awaitHolder(ctx, p.dir, absent)
-	remedy := "name the bridge with --api"
+	remedy := "name the bridge with " + cmp.Or(p.instead, "--api")
 	if p.guessed {
 		remedy = "its data_dir is relative or absent, so it counts from the folder in which its bridge was started: run the verb there, make data_dir absolute, or " + remedy
 	}

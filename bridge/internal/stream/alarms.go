@@ -82,6 +82,8 @@ func (a *Alarms) Collectors() []prometheus.Collector {
 // [Alarms.Run]. A cleared alarm is not counted. It is logged and handed on: at once, or when what
 // lasted has not come again for 10 minutes. Raise never blocks.
 func (a *Alarms) Raise(alarm bridge.Alarm) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if alarm.Cleared && a.clear(alarm) {
 		return
 	}
@@ -90,7 +92,8 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	}
 }
 
-// tell logs the alarm and hands it on.
+// tell logs the alarm and hands it on. The caller holds mu, so that an end and a new beginning are
+// told in their order.
 func (a *Alarms) tell(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()

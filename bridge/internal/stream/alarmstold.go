@@ -15,10 +15,8 @@ type told struct {
 }
 
 // remember counts the alarm and reports whether to tell it. An alarm that lasts and is to be told
-// gets its Until, and an ID, as several processes may see its cause.
+// gets its Until, and an ID, as several processes may see its cause. The caller holds mu.
 func (a *Alarms) remember(alarm *bridge.Alarm) (tell bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if _, known := a.told[alarm.Kind]; !known && len(a.told) >= alarmKinds {
 		alarm.Kind = alarmKindOfRest
 	}
@@ -68,10 +66,9 @@ func (a *Alarms) remember(alarm *bridge.Alarm) (tell bool) {
 	return true
 }
 
-// clear notes that what lasted does not hold any more. It returns false for what does not last.
+// clear notes that what lasted does not hold any more. It returns false for what does not last. The
+// caller holds mu.
 func (a *Alarms) clear(alarm bridge.Alarm) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	t := a.told[alarm.Kind][alarm.Subject]
 	if t == nil || t.over == "" {
 		return false
@@ -90,12 +87,9 @@ func (a *Alarms) endsIn(t *told, d time.Duration, kind, subject string) {
 	var ends *time.Timer
 	ends = time.AfterFunc(d, func() {
 		a.mu.Lock()
-		mine := t.ends == ends // it was not raised again while this waited for the lock
-		if mine {
+		defer a.mu.Unlock()
+		if t.ends == ends { // it was not raised again while this waited for the lock
 			delete(a.told[kind], subject)
-		}
-		a.mu.Unlock()
-		if mine {
 			a.tell(bridge.Alarm{Kind: kind, Subject: subject, Text: t.over, Cleared: true, ID: subject + " is over"})
 		}
 	})

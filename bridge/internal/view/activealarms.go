@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// alarmLasts is for how long an alarm is active that does not say so itself: what it tells of
-	// is raised again every ten minutes. longestActive bounds what an alarm says itself.
+	// alarmLasts is for how long an alarm is active that does not say so itself, as it tells of what
+	// has happened once. longestActive bounds what an alarm says itself.
 	alarmLasts, longestActive = 15 * time.Minute, 2 * time.Hour
 	// recentAlarms bounds the alarms that are looked at.
 	recentAlarms = 1000
