@@ -30,8 +30,11 @@ type problem struct {
 
 // Error returns what a person is told.
 func (p *problem) Error() string {
-	if p.Detail != "" {
+	switch {
+	case p.Detail != "":
 		return p.Detail
+	case p.Status == http.StatusInternalServerError && p.RequestID != "":
+		return "The bridge failed: its log says why, at request " + p.RequestID + "."
 	}
 	return p.Title
 }

@@ -54,7 +54,8 @@ func New(api http.Handler, log *zap.Logger) *Console {
 // ServeHTTP answers a path that is not the API's.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.http.ServeHTTP(w, r) }
 
-// Patterns returns the patterns of all pages, sorted, for tests that look at each of them.
-func Patterns() []string {
-	return slices.Sorted(maps.Keys(union(pages, map[string]page{"/": {}, "/sign-in": {}})))
+// Patterns returns the patterns of all pages and of all forms, sorted, for tests that look at each
+// of them.
+func Patterns() (ofPages, ofActs []string) {
+	return slices.Sorted(maps.Keys(union(pages, map[string]page{"/": {}, "/sign-in": {}}))), slices.Sorted(maps.Keys(acts))
 }

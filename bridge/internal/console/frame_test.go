@@ -67,6 +67,16 @@ func TestPageOfAProblem(t *testing.T) {
 	}
 }
 
+// A fault of the bridge is found in its log by the request that the page names.
+func TestPageOfAFault(t *testing.T) {
+	t.Parallel()
+	c, _ := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = fmt.Fprint(w, `{"status":500,"title":"Internal Server Error","request_id":"ABC"}`)
+	})
+	require.Contains(t, asking(t, c, http.MethodGet, "/").Body.String(), "its log says why, at request ABC.")
+}
+
 // Who is not known is led to the sign-in, and from there back. The browser forgets a token that
 // is none.
 func TestWithoutAToken(t *testing.T) {

@@ -39,6 +39,11 @@ type stream struct {
 // behind the last row when the browser comes again.
 func (c *Console) stream(s stream) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet { // the answer to HEAD would never end
+			w.Header().Set("Allow", http.MethodGet)
+			http.Error(w, "A stream can only be read.", http.StatusMethodNotAllowed)
+			return
+		}
 		v := c.visit(r)
 		query := url.Values{}
 		for _, name := range s.params {
@@ -67,7 +72,7 @@ func (c *Console) stream(s stream) http.Handler {
 			req.Header.Set("Last-Event-ID", id)
 		}
 		in, out := io.Pipe()
-		api := &streamed{answer: answer{header: http.Header{}}, out: out, browser: http.NewResponseController(w)}
+		api := &streamed{answer: answer{header: http.Header{}}, out: out}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -158,8 +163,7 @@ func (o *rowWriter) write(e eventstream.Event) error {
 type streamed struct {
 	answer
 
-	out     *io.PipeWriter
-	browser *http.ResponseController
+	out *io.PipeWriter
 }
 
 func (s *streamed) Write(text []byte) (int, error) {
@@ -172,6 +176,3 @@ func (s *streamed) Write(text []byte) (int, error) {
 
 // Flush does nothing: what is written is read at once.
 func (s *streamed) Flush() {}
-
-// SetReadDeadline sets that of the browser: all that can still come from it is its close.
-func (s *streamed) SetReadDeadline(t time.Time) error { return s.browser.SetReadDeadline(t) }

@@ -23,15 +23,20 @@ func streaming(t *testing.T, api http.HandlerFunc, within time.Duration) string 
 	t.Helper()
 	c, _ := answering(t, api)
 	c.writeTime = within
-	s := stream{path: "/events/live", params: []string{"model"}, row: func(e eventstream.Event) (template.HTML, error) {
-		return template.HTML("<tr>\n<td>" + template.HTMLEscapeString(e.Data) + "</td></tr>"), nil
+	s := stream{path: "/events/live", params: []string{"model"}, rows: func() func(eventstream.Event) (template.HTML, error) {
+		return func(e eventstream.Event) (template.HTML, error) {
+			if e.Name == "" {
+				return "", nil
+			}
+			return template.HTML("<tr>\n<td>" + template.HTMLEscapeString(e.Data) + "</td></tr>"), nil
+		}
 	}}
 	srv := httptest.NewServer(secured(compressed(c.stream(s))))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
 
-func event(w http.ResponseWriter, id uint64, data string) error {
+func tellEvent(w http.ResponseWriter, id uint64, data string) error {
 	_, err := w.Write(eventstream.Append(nil, "event", &id, []byte(data)))
 	return err
 }
@@ -50,9 +55,9 @@ func TestStream(t *testing.T) {
 		if got := r.URL.RequestURI() + " " + r.Header.Get("Last-Event-ID"); got != apiPrefix+"/events/live?model=a%2Fb 41" {
 			t.Errorf("the API is asked for %s", got)
 		}
-		_ = event(w, 42, "<first>")
+		_ = tellEvent(w, 42, "<first>")
 		<-more
-		_ = event(w, 43, "second")
+		_ = tellEvent(w, 43, "second")
 		<-r.Context().Done()
 	}, time.Minute)
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/?model=a/b&other=x", http.NoBody)
@@ -88,7 +93,7 @@ func TestStalledBrowserIsDropped(t *testing.T) {
 	left := make(chan error, 1)
 	url := streaming(t, func(w http.ResponseWriter, _ *http.Request) {
 		for id := uint64(1); ; id++ {
-			if err := event(w, id, strings.Repeat("a", 64<<10)); err != nil {
+			if err := tellEvent(w, id, strings.Repeat("a", 64<<10)); err != nil {
 				left <- err
 				return
 			}
@@ -106,6 +111,10 @@ func TestStalledBrowserIsDropped(t *testing.T) {
 func TestStreamThatIsRefused(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	head, err := client.Head(streaming(t, func(http.ResponseWriter, *http.Request) { t.Error("the API was asked") }, time.Minute))
+	require.NoError(t, err)
+	require.NoError(t, head.Body.Close())
+	require.Equal(t, http.StatusMethodNotAllowed, head.StatusCode)
 	for _, status := range []int{401, 403, 503} {
 		res, err := client.Get(streaming(t, refusing(status, "Not <now>."), time.Minute))
 		require.NoError(t, err)
@@ -118,8 +127,8 @@ func TestStreamThatIsRefused(t *testing.T) {
 		require.Equal(t, "Not <now>.\n", string(text))
 	}
 	res, err := client.Get(streaming(t, func(w http.ResponseWriter, _ *http.Request) {
-		_ = event(w, 1, "good")
-		_ = event(w, 2, strings.Repeat("a", maxLine))
+		_ = tellEvent(w, 1, "good")
+		_ = tellEvent(w, 2, strings.Repeat("a", maxLine))
 	}, time.Minute))
 	require.NoError(t, err)
 	text, err := io.ReadAll(res.Body)

@@ -127,9 +127,57 @@ func TestWithoutScripts(t *testing.T) {
 	b := newTab(t, s.url)
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	for _, v := range views {
-		require.Equal(t, max(v.status, 200), b.open(v.path(s)), v.name)
+		require.Equal(t, max(v.status, 200), b.open(v.path(s)), v.name) // what comes then needs scripts
 		title, err := chromedp.Run(b.ctx, chromedp.TextContent(chromedp.CSS("h1")))
 		require.NoError(t, err)
 		require.NotEmpty(t, title, v.name)
 	}
+}
+
+// Rows come by themselves, and wait while somebody pauses.
+func TestLiveRows(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	b.open("/live")
+	b.until(`document.querySelector('#live-state.good')`)
+	first := `document.querySelector('tbody tr:first-child .mono')?.textContent`
+	s.send(prediction{ID: "pred_1", Status: "completed"}, nil)
+	b.until(first + ` === 'pred_1'`)
+	b.key(".")
+	s.send(prediction{ID: "pred_2", Status: "completed"}, nil)
+	b.until(`document.querySelector('[data-fresh]').textContent === '1 new'`)
+	require.Equal(t, "pred_1", value[string](b, first))
+	b.do(chromedp.Click(chromedp.CSS("[data-fresh]")))
+	b.until(first + ` === 'pred_2'`)
+	require.False(t, value[bool](b, `document.querySelector('[data-fresh]').checkVisibility()`))
+}
+
+// Rows are selected and acted on with the keyboard; a list that somebody selects from waits.
+func TestSelectByKeyboard(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	s.fill()
+	b := newTab(t, s.url)
+	b.ownTime()
+	b.open("/dead/letters")
+	selected := func() int { return value[int](b, `Number(document.querySelector('[data-selected]').textContent)`) }
+	usable := func() bool { return !value[bool](b, `document.querySelector('[data-needs-selection]').disabled`) }
+	require.False(t, usable())
+	require.True(t, b.tick())
+	b.key("jx")
+	require.Equal(t, 1, selected())
+	require.True(t, usable())
+	require.False(t, b.tick(), "what is selected stays where it is")
+	b.key("jj")
+	b.key("X")
+	require.Equal(t, 3, selected())
+	b.follow(chromedp.KeyEvent("r"))
+	require.Equal(t, "/dead/redrive", b.path())
+	require.Contains(t, b.text(), "3 selected dead letters")
+	b.open("/dead/letters")
+	b.key("/")
+	require.Equal(t, "search", value[string](b, `document.activeElement.type`))
+	b.key("jx.")
+	require.Equal(t, "jx.", value[string](b, `document.activeElement.value`), "letters are letters in a field")
 }

@@ -154,12 +154,21 @@ func (s *site) post(body []byte, signature string, query url.Values) int {
 	return s.answer(req)
 }
 
+// answer returns the status of the answer.
 func (s *site) answer(req *http.Request) int {
+	s.t.Helper()
+	status, _ := s.do(req)
+	return status
+}
+
+func (s *site) do(req *http.Request) (status int, body string) {
 	s.t.Helper()
 	res, err := s.client.Do(req)
 	require.NoError(s.t, err)
-	require.NoError(s.t, res.Body.Close())
-	return res.StatusCode
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(s.t, err)
+	return res.StatusCode, string(text)
 }
 
 // ask asks the API.
@@ -179,6 +188,21 @@ func ask[T any](s *site, path string) (out T) {
 	require.NoError(s.t, json.NewDecoder(res.Body).Decode(&out))
 	return out
 }
+
+// tell changes something by the API.
+func tell(s *site, path, body string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/api/v1"+path, strings.NewReader(body))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	require.Equal(s.t, http.StatusOK, s.answer(req)/100*100, path)
+}
+
+// addedConsumer is one that no configuration names, so it can be removed.
+const addedConsumer = "added"
 
 // What fill sends.
 const (
@@ -204,12 +228,35 @@ func (s *site) fill() {
 	for i, text := range strangers {
 		s.send(prediction{ID: text + fmt.Sprint(i), Model: "broken/" + text, Status: "failed", Error: text, Extra: strings.Repeat(text, 1<<20/len(text))}, url.Values{"ref": {text}, "tenant": {text}})
 	}
+	stale, err := json.Marshal(map[string]string{"id": "pred_stale", "status": "completed", "completed_at": "2020-01-01T00:00:00Z"})
+	require.NoError(s.t, err)
+	require.Equal(s.t, http.StatusOK, s.post(stale, signing.Sign(stale, []byte(hookSecret)), nil))
 	broken := []byte(`{"id":"pred_unusable","status":"completed","<script>refused('ran')</script>"`)
 	require.Equal(s.t, http.StatusOK, s.post(broken, signing.Sign(broken, []byte(hookSecret)), nil))
 	require.Equal(s.t, http.StatusUnauthorized, s.post([]byte(`{"id":"pred_forged","status":"completed"}`), strings.Repeat("0", signing.Length), nil))
-	want := figures{Predictions: filledPredictions, Stored: filledArchived, Dead: filledDead + uint64(len(strangers)), Quarantined: 1, Refused: 1}
+	want := figures{Predictions: filledPredictions, Stored: filledArchived, Dead: filledDead + uint64(len(strangers)), Quarantined: 2, Refused: 1}
 	var got figures
 	require.Eventually(s.t, func() bool { got = s.figures(); return got == want }, patience, pause, "the bridge did not do what was sent: %+v", &got)
+	tell(s, "/consumers", `{"name": "`+addedConsumer+`", "filter": {"status": "failed"}}`)
+	tell(s, "/jobs", `{"kind": "reverify", "stream": "refused"}`)
+	require.Eventually(s.t, func() bool {
+		jobs := ask[adminapi.JobList](s, "/jobs").Jobs
+		return len(jobs) == 1 && jobs[0].State.Ended()
+	}, patience, pause)
+}
+
+// letter is the path of the dead letter of a prediction.
+func (s *site) letter(prediction string) string {
+	s.t.Helper()
+	letters := ask[adminapi.DeadLetterList](s, "/dead?prediction="+url.QueryEscape(prediction)).Letters
+	require.Len(s.t, letters, 1, "%q", prediction)
+	return fmt.Sprint("/dead/", letters[0].Seq)
+}
+
+// job is the path of the one job.
+func (s *site) job() string {
+	s.t.Helper()
+	return "/jobs/" + ask[adminapi.JobList](s, "/jobs").Jobs[0].ID
 }
 
 // figures are how much of what was sent has arrived where it belongs.

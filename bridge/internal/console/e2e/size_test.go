@@ -20,7 +20,7 @@ func TestPagesAreSmall(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
 	s.fill()
-	for _, v := range views {
+	for _, v := range views { // what comes then is a page of its own
 		size := s.size(v.path(s))
 		loaded := map[string]bool{}
 		for _, found := range assets.FindAllStringSubmatch(s.plain(v.path(s)), -1) {

@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/internal/console"
+)
+
+// forms are what somebody can send, by the patterns of the acts: each is a whole and true one.
+var forms = map[string]struct {
+	path func(s *site) string
+	form url.Values
+}{
+	"/consumers/{name}/pause":  {fixed("/consumers/billing/pause"), url.Values{"minutes": {"15"}}},
+	"/consumers/{name}/resume": {fixed("/consumers/billing/resume"), nil},
+	"/consumers/{name}/seek":   {fixed("/consumers/billing/seek"), url.Values{"to": {"new"}}},
+	"/consumers/{name}/remove": {fixed("/consumers/" + addedConsumer + "/remove"), nil},
+	"/dead/redrive":            {fixed("/dead/redrive"), url.Values{"all": {"1"}}},
+	"/dead/drop":               {fixed("/dead/drop"), url.Values{"all": {"1"}}},
+	"/jobs/{id}/cancel":        {func(s *site) string { return s.job() + "/cancel" }, nil},
+	"/quarantine/accept":       {fixed("/quarantine/accept"), url.Values{"stream": {"quarantine"}, "seqs": {"1"}}},
+	"/quarantine/drop":         {fixed("/quarantine/drop"), url.Values{"stream": {"refused"}}},
+	"/quarantine/reverify":     {fixed("/quarantine/reverify"), url.Values{"stream": {"refused"}}},
+}
+
+// Whoever may only look is shown no button that changes something, and a form that they send all
+// the same changes nothing: the page says which scope it needs.
+func TestLookingOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t, withTokens)
+	s.fill()
+	b := newTab(t, s.url)
+	b.open("/sign-in")
+	require.EqualValues(t, http.StatusOK, b.signIn(readToken))
+	for _, v := range views {
+		if v.then != nil || strings.HasSuffix(v.pattern, "/redrive") || strings.HasSuffix(v.pattern, "/drop") || strings.HasSuffix(v.pattern, "/reverify") {
+			continue // what comes of a form
+		}
+		b.visit(s, v)
+		require.Empty(t, value[[]string](b, `[...document.querySelectorAll('form[method=post] button, [data-act], [data-needs-selection], tbody input')].filter((e) => !e.closest('.foot, .sign-in')).map((e) => e.outerHTML)`), v.name)
+	}
+	_, acts := console.Patterns()
+	require.Equal(t, acts, slices.Sorted(maps.Keys(forms)), "write a form that is new into the table of forms")
+	for pattern, f := range forms {
+		status, page := s.submit(f.path(s), f.form, readToken)
+		require.Equal(t, http.StatusForbidden, status, pattern)
+		require.Contains(t, page, "This needs a token with the scope act.", pattern)
+		status, page = s.submit(f.path(s), f.form, actToken)
+		require.Contains(t, []int{http.StatusOK, http.StatusSeeOther}, status, "%s %s", pattern, page)
+	}
+}
+
+// submit sends a form as a browser does that has a token, and returns the answer.
+func (s *site) submit(path string, form url.Values, token string) (status int, page string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+path, strings.NewReader(form.Encode()))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Origin", s.url)
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	req.Header.Set("Cookie", "hookspan_token="+token)
+	return s.do(req)
+}
