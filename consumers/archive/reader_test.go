@@ -142,7 +142,7 @@ func TestReaderOfABucketThatFails(t *testing.T) {
 	require.NotErrorIs(t, err, fs.ErrNotExist)
 	require.NotErrorIs(t, err, ErrNotHere)
 
-	bucket.answer(func(w http.ResponseWriter, r *http.Request) bool { r.Header.Del("Range"); return false })
+	bucket.answer(func(_ http.ResponseWriter, r *http.Request) bool { r.Header.Del("Range"); return false })
 	_, err = r.Open(t.Context(), address, readOf, 0)
 	require.ErrorIs(t, err, errNoRanges)
 
