@@ -1,21 +1,45 @@
 package e2e
 
 import (
+	"context"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// key presses keys.
+// named are keys that are no letters, as the browser names them, with their codes.
+var named = map[rune]input.DispatchKeyEventParams{
+	'\r':   {Key: "Enter", Code: "Enter", Text: "\r", WindowsVirtualKeyCode: 13},
+	'\x1b': {Key: "Escape", Code: "Escape", WindowsVirtualKeyCode: 27},
+}
+
+// press presses keys one by one. A page can keep each from doing what it usually does.
+func press(keys string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		for _, r := range keys {
+			stroke, ok := named[r]
+			if !ok {
+				stroke = input.DispatchKeyEventParams{Key: string(r), Text: string(r)}
+			}
+			for _, stroke.Type = range []input.DispatchKeyEventType{input.DispatchKeyEventTypeKeyDown, input.DispatchKeyEventTypeKeyUp} {
+				if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, stroke); err != nil {
+					return err
+				}
+				stroke.Text = "" // letting go writes nothing
+			}
+		}
+		return nil
+	})
+}
+
 func (b *tab) key(keys string) {
 	b.t.Helper()
-	b.do(chromedp.KeyEvent(keys))
+	b.do(press(keys))
 }
 
 // ownTime gives the test the page's clock: nothing is refreshed but by tick.
@@ -41,12 +65,27 @@ func (b *tab) tick() bool {
 func TestNowChangesByItself(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
+	s.begin()
 	b := newTab(t, s.url)
 	b.open("/")
 	value[bool](b, `window.first = true`)
 	s.send(prediction{ID: "pred_1", Status: "completed"}, nil)
-	b.until(`/1 expected: 1 by webhook/.test(document.querySelector('main').innerText)`)
+	b.until(`/2 expected: 2 by webhook/.test(document.querySelector('main').innerText)`)
 	require.True(t, value[bool](b, `window.first === true`), "the page was not loaded anew")
+}
+
+// Before the first event the start page is the first run, which tells when it has come.
+func TestFirstRun(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	b.open("/")
+	require.Equal(t, "/first-run", b.path())
+	require.Contains(t, b.text(), "hookspan send --url "+s.hook)
+	s.begin()
+	b.until(`/An event has come/.test(document.querySelector('main').innerText)`)
+	b.open("/")
+	require.Equal(t, "/", b.path())
 }
 
 // Whoever reads is not disturbed: a page waits while it is paused, while somebody selects text,
@@ -54,6 +93,7 @@ func TestNowChangesByItself(t *testing.T) {
 func TestPause(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
+	s.begin()
 	b := newTab(t, s.url)
 	b.ownTime()
 	b.open("/")
@@ -66,7 +106,7 @@ func TestPause(t *testing.T) {
 	b.key("?")
 	require.True(t, value[bool](b, `document.getElementById('help').open`))
 	require.False(t, b.tick())
-	b.key(kb.Escape)
+	b.key("\x1b")
 	b.until(`!document.getElementById('help').open`)
 	value[bool](b, `getSelection().selectAllChildren(document.querySelector('h2')) ?? true`)
 	require.False(t, b.tick())
@@ -76,6 +116,7 @@ func TestPause(t *testing.T) {
 func TestBridgeThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
+	s.begin()
 	b := newTab(t, s.url)
 	b.ownTime()
 	b.open("/")
@@ -84,16 +125,17 @@ func TestBridgeThatDoesNotAnswer(t *testing.T) {
 	require.True(t, b.tick())
 	b.until(`document.getElementById('said').textContent.startsWith('The bridge does not answer. This page is of ')`)
 	s.send(prediction{ID: "pred_1", Status: "completed"}, nil)
-	require.Eventually(t, func() bool { return ask[adminapi.Status](s, "/status").Predictions.Expected == 1 }, patience, pause)
+	s.expects(2)
 	value[bool](b, `(window.fetch = window.realFetch, true)`)
 	require.True(t, b.tick())
-	b.until(`/1 expected/.test(document.querySelector('main').innerText)`)
+	b.until(`/2 expected/.test(document.querySelector('main').innerText)`)
 }
 
 // Rows can be walked and opened with the keyboard, and stay marked when the page is refreshed.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
+	s.begin()
 	b := newTab(t, s.url)
 	b.ownTime()
 	b.open("/")
@@ -112,10 +154,10 @@ func TestKeyboard(t *testing.T) {
 	b.until(`'swapped' in document.body.dataset`)
 	require.Equal(t, rows[1], marked())
 	require.Equal(t, rows[1], value[string](b, `document.activeElement.closest('tr').id`))
-	b.follow(chromedp.KeyEvent(kb.Enter))
+	b.follow(press("\r"))
 	require.Equal(t, "/consumers/billing", b.path())
 	b.key("g")
-	b.follow(chromedp.KeyEvent("n"))
+	b.follow(press("n"))
 	require.Equal(t, "/", b.path())
 }
 
@@ -172,7 +214,7 @@ func TestSelectByKeyboard(t *testing.T) {
 	b.key("jj")
 	b.key("X")
 	require.Equal(t, 3, selected())
-	b.follow(chromedp.KeyEvent("r"))
+	b.follow(press("r"))
 	require.Equal(t, "/dead/redrive", b.path())
 	require.Contains(t, b.text(), "3 selected dead letters")
 	b.open("/dead/letters")

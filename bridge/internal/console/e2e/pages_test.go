@@ -63,6 +63,20 @@ var views = []view{
 	{name: "sign-in", pattern: "/sign-in", path: fixed("/sign-in?next=%2Fdead")},
 	{name: "missing", pattern: "/", path: fixed("/no/such/page"), status: 404},
 
+	{name: "first-run", pattern: "/first-run", path: fixed("/first-run")},
+
+	{name: "predictions", pattern: "/predictions", path: fixed("/predictions")},
+	{name: "predictions-grid", pattern: "/predictions", path: fixed("/predictions?view=grid")},
+	{name: "predictions-none-match", pattern: "/predictions", path: fixed("/predictions?q=nobody")},
+	{name: "predictions-wrong", pattern: "/predictions", path: fixed("/predictions?q=no:such")},
+	{name: "prediction", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_00")},
+	{name: "prediction-dead", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_dead_0")},
+	{name: "prediction-open", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_open")},
+	{name: "prediction-unknown", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/nobody"), status: 404},
+	{name: "prediction-dots", pattern: "/predictions/{source}", path: fixed("/predictions/get3w?id=.."), status: 400},
+	{name: "event", pattern: "/events/{seq}", path: fixed("/events/1")},
+	{name: "event-raw", pattern: "/events/{seq}", path: fixed("/events/1?raw=1")},
+
 	{name: "dead", pattern: "/dead", path: fixed("/dead")},
 	{name: "dead-none-match", pattern: "/dead", path: fixed("/dead?consumer=archive")},
 	{name: "dead-letters", pattern: "/dead/letters", path: fixed("/dead/letters")},
@@ -104,6 +118,12 @@ var views = []view{
 	{name: "config-all", pattern: "/system/config", path: fixed("/system/config?all=1")},
 	{name: "alarms", pattern: "/system/alarms", path: fixed("/system/alarms?past=1")},
 	{name: "audit", pattern: "/system/audit", path: fixed("/system/audit")},
+
+	{name: "again", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_dead_1"), then: submits("", `form[action="/again"] button`)},
+	{name: "given", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_dead_1"), then: func(b *tab) {
+		b.press(`form[action="/again"] button`)
+		b.press(`main form[action="/again"] button`)
+	}},
 }
 
 // visit opens a view.

@@ -41,8 +41,8 @@ func TestSignIn(t *testing.T) {
 	t.Parallel()
 	s := start(t, withTokens)
 	b := newTab(t, s.url)
-	require.EqualValues(t, http.StatusOK, b.open("/?a=1&b=%2F"))
-	require.Equal(t, "/sign-in?next=%2F%3Fa%3D1%26b%3D%252F", b.path())
+	require.EqualValues(t, http.StatusOK, b.open("/jobs?a=1&b=%2F"))
+	require.Equal(t, "/sign-in?next=%2Fjobs%3Fa%3D1%26b%3D%252F", b.path())
 	require.Zero(t, value[int](b, `document.querySelectorAll('nav a').length`), "who is not known is shown nothing of the bridge")
 	require.Equal(t, "token", value[string](b, `document.activeElement.id`))
 
@@ -52,7 +52,7 @@ func TestSignIn(t *testing.T) {
 	require.Empty(t, b.cookies())
 
 	require.EqualValues(t, http.StatusOK, b.signIn(actToken))
-	require.Equal(t, "/?a=1&b=%2F", b.path())
+	require.Equal(t, "/jobs?a=1&b=%2F", b.path())
 	require.Contains(t, b.text(), "oncall")
 	require.Empty(t, value[string](b, `document.cookie`), "scripts do not see the token")
 	cookies := b.cookies()
@@ -76,7 +76,7 @@ func TestRemovedTokenEndsTheVisit(t *testing.T) {
 	b := newTab(t, s.url)
 	b.open("/sign-in")
 	require.EqualValues(t, http.StatusOK, b.signIn(actToken))
-	s.write(strings.Replace(withTokens, "  {name: oncall, scopes: [read, act], secret: env:ACT_TOKEN}", "", 1))
+	s.write(strings.Replace(withTokens, "  {name: oncall, scopes: [read, act, submit], secret: env:ACT_TOKEN}", "", 1))
 	s.reload <- syscall.SIGHUP
 	b.until(`document.querySelector('main #token')`) // the page asked for itself
 	require.Empty(t, b.cookies())
@@ -97,9 +97,9 @@ func TestLinkOfAnotherSite(t *testing.T) {
 	other, err := url.Parse(s.outputs)
 	require.NoError(t, err)
 	b.elsewhere = "localhost:" + other.Port()
-	b.follow(chromedp.Navigate("http://" + b.elsewhere + "/link?to=" + url.QueryEscape(s.url+"/?shared=1")))
+	b.follow(chromedp.Navigate("http://" + b.elsewhere + "/link?to=" + url.QueryEscape(s.url+"/jobs?shared=1")))
 	b.press("a")
-	b.arrive("/?shared=1")
+	b.arrive("/jobs?shared=1")
 	b.until(`document.querySelector('nav')`)
 	require.Contains(t, b.text(), "reader")
 }

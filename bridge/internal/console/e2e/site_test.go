@@ -34,7 +34,7 @@ const (
 
 const withTokens = `, tokens: [
   {name: reader, scopes: [read], secret: env:READ_TOKEN},
-  {name: oncall, scopes: [read, act], secret: env:ACT_TOKEN}]`
+  {name: oncall, scopes: [read, act, submit], secret: env:ACT_TOKEN}]`
 
 // site is a bridge with its console, the services that it posts to, and a provider's outputs.
 type site struct {
@@ -206,10 +206,24 @@ const addedConsumer = "added"
 
 // What fill sends.
 const (
-	filledPredictions = 14
+	filledPredictions = 15
 	filledDead        = 3
 	filledArchived    = 6
 )
+
+// begin sends one event, so that the console does not lead to the first run, and returns when the
+// bridge knows of it.
+func (s *site) begin() {
+	s.t.Helper()
+	s.send(prediction{ID: "pred_first", Status: "completed"}, nil)
+	s.expects(1)
+}
+
+// expects waits until the bridge knows of so many predictions.
+func (s *site) expects(n int64) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return ask[adminapi.Status](s, "/status").Predictions.Expected == n }, patience, pause)
+}
 
 // fill sends what a console shows: predictions of each status, outputs, dead letters, and
 // deliveries that were quarantined or refused. It returns when all of that has been done.
@@ -225,6 +239,7 @@ func (s *site) fill() {
 		s.send(prediction{ID: fmt.Sprint("pred_dead_", i), Model: "broken/model", Status: "failed", Error: fmt.Sprint("out of memory on gpu ", i)}, nil)
 	}
 	s.send(prediction{ID: "pred_open", Model: models[0], Status: "processing"}, nil)
+	s.send(prediction{ID: "..", Model: models[1], Status: "canceled"}, nil) // an id that a browser takes for a step in a path
 	for i, text := range strangers {
 		s.send(prediction{ID: text + fmt.Sprint(i), Model: "broken/" + text, Status: "failed", Error: text, Extra: strings.Repeat(text, 1<<20/len(text))}, url.Values{"ref": {text}, "tenant": {text}})
 	}
@@ -237,7 +252,7 @@ func (s *site) fill() {
 	want := figures{Predictions: filledPredictions, Stored: filledArchived, Dead: filledDead + uint64(len(strangers)), Quarantined: 2, Refused: 1}
 	var got figures
 	require.Eventually(s.t, func() bool { got = s.figures(); return got == want }, patience, pause, "the bridge did not do what was sent: %+v", &got)
-	tell(s, "/consumers", `{"name": "`+addedConsumer+`", "filter": {"status": "failed"}}`)
+	tell(s, "/consumers", `{"name": "`+addedConsumer+`", "statuses": ["failed"], "start": "all"}`)
 	tell(s, "/jobs", `{"kind": "reverify", "stream": "refused"}`)
 	require.Eventually(s.t, func() bool {
 		jobs := ask[adminapi.JobList](s, "/jobs").Jobs

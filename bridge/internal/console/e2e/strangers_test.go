@@ -45,7 +45,7 @@ func TestTextsOfStrangers(t *testing.T) {
 func strangePaths(s *site, text, id string) []string {
 	q := url.QueryEscape(text)
 	return []string{
-		s.letter(id), "/dead/letters?prediction=" + url.QueryEscape(id), "/dead?consumer=" + q, "/quarantine?source=" + q,
+		s.letter(id), "/predictions/get3w/" + url.PathEscape(id), "/predictions/get3w?id=" + url.QueryEscape(id), "/predictions?q=" + q, "/predictions?view=grid&q=" + q, "/dead/letters?prediction=" + url.QueryEscape(id), "/dead?consumer=" + q, "/quarantine?source=" + q,
 		"/models?q=" + q, "/live?q=" + q, "/system/config?q=" + q, "/system/alarms?q=" + q,
 	}
 }
