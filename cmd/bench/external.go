@@ -131,7 +131,9 @@ func replicated() scenario {
 				}
 			}
 			through := func(ingress string) func(*rig.Rig) metrics {
-				return over(func(r *rig.Rig) []time.Duration { return start(r, ingress).OpenLoop(conns, rate, p, b.steady(), rig.Safe...) })
+				return over(func(r *rig.Rig) []time.Duration {
+					return start(r, ingress).OpenLoop(conns, rate, p, b.steady(), rig.Safe...)
+				})
 			}
 			return [][]way{{
 				{"bare", over(func(r *rig.Rig) []time.Duration {

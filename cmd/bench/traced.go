@@ -10,9 +10,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// tracedShare is the share of traces that are sampled.
-const tracedShare = 0.1
-
 func traced() scenario {
 	const (
 		conns = 64
