@@ -314,9 +314,10 @@ func rawStatus(t *testing.T, s *admin.Server, request string) string {
 // Whoever asks is told who that is and what the token may do.
 func TestCallerIsTold(t *testing.T) {
 	s := start(t, "127.0.0.1:0")
-	s.SetAPI(things)
+	s.SetAPI(admin.RegisterCaller)
 	require.JSONEq(t, `{"name":"loopback","scopes":["read","act","submit"]}`, get(t, s, "/api/v1/me").body)
 	s = guarded(t, "127.0.0.1:0", nil)
+	s.SetAPI(admin.RegisterCaller)
 	require.JSONEq(t, `{"name":"reader","scopes":["read"]}`, from(t, s, "127.0.0.1", http.MethodGet, "/api/v1/me", "Bearer "+reader).body)
 	require.Equal(t, http.StatusForbidden, from(t, s, "127.0.0.1", http.MethodGet, "/api/v1/me", "Bearer "+actor).status)
 }

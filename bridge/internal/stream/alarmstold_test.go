@@ -59,11 +59,11 @@ func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
 		require.Equal(t, []string{"a is full"}, textsOf(first))
 		require.Equal(t, "alarm:journal_full:a%20lasts", first[0].ID, "that of several processes is one")
 		require.WithinDuration(t, time.Now().Add(75*time.Minute), first[0].Until, 0, "longer than until it is told again")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		full("b")
 		require.Equal(t, []string{"b is full"}, textsOf(said()))
 		for minute := range 58 {
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			full("b")
 			if minute%5 == 4 { // it comes and goes
 				full("a")
@@ -71,12 +71,12 @@ func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
 			}
 			require.Empty(t, said(), minute)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		full("a")
 		require.Equal(t, []string{"a is full"}, textsOf(said()), "an hour later")
 		full("b")
 		room("a")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		full("b")
 		require.Equal(t, []string{"b is full"}, textsOf(said()))
 		room("a") // it is over since a minute

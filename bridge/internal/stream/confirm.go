@@ -39,9 +39,11 @@ func (p *Publisher) confirm(ctx context.Context, stream string, m *nats.Msg, r r
 			}
 		},
 	}
-	if stream == p.names.QuarantineStream() {
-		// Ids of kept deliveries cover everything but time and origin of the receipt, and only
-		// bridges write there.
+	switch stream {
+	case p.names.QuarantineStream(), p.names.AlarmsStream():
+		// Ids of kept deliveries cover everything but time and origin of the receipt. Alarms of what
+		// lasts have one id, in whatever words each process, or the same one after a restart, tells of
+		// the cause. Only bridges write to both streams.
 		check.Same = func(*jetstream.RawStreamMsg, *nats.Msg) bool { return true }
 	}
 	r.ack, r.err = check.Confirm(ctx, m, r.ack)

@@ -214,3 +214,25 @@ func TestDuplicateEventIsNotLookedUp(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(looks) > 0 }, patience, time.Millisecond, "that of a copy is not")
 }
+
+// The alarm of what lasts has one id in all processes, whatever each says of the cause, and none
+// blames another for it.
+func TestAlarmOfSeveralProcessesIsOne(t *testing.T) {
+	t.Parallel()
+	b := streamtest.Start(t)
+	heard := &natstest.Alarms{}
+	p := b.Publisher()
+	p.SetAlarms(heard)
+	store := func(text string) bridge.Receipt {
+		got, err := p.Store(t.Context(), b.Names.AlarmsStream(), &nats.Msg{
+			Subject: b.Names.Alarm(bridge.AlarmJournalBehind), Data: []byte(text),
+			Header: nats.Header{bridge.HeaderMsgID: {bridge.MsgID("alarm", bridge.AlarmJournalBehind, " lasts")}},
+		})
+		require.NoError(t, err)
+		return got
+	}
+	first := store(`{"text":"1 record waits"}`)
+	require.Equal(t, bridge.Stored, first.Result)
+	require.Equal(t, bridge.Receipt{Result: bridge.Duplicate, Stream: first.Stream, Sequence: first.Sequence}, store(`{"text":"2 records wait"}`))
+	require.Empty(t, heard.All())
+}
