@@ -219,7 +219,7 @@ func TestDuplicateEventIsNotLookedUp(t *testing.T) {
 // blames another for it.
 func TestAlarmOfSeveralProcessesIsOne(t *testing.T) {
 	t.Parallel()
-	b := streamtest.Start(t)
+	b := streamtest.Start(t, streamtest.Listening())
 	heard := &natstest.Alarms{}
 	p := b.Publisher()
 	p.SetAlarms(heard)
