@@ -155,7 +155,7 @@ func TestPagesAreAccessible(t *testing.T) {
 	require.NoError(t, os.MkdirAll(screenshots, 0o755))
 	b := newTab(t, s.url)
 	b.ownTime() // a page that changes while it is examined has no right answer
-	var found []string
+	found := map[string][]string{} // where each fault is
 	for _, v := range views {
 		b.look("light", 1280)
 		b.visit(s, v)
@@ -167,15 +167,17 @@ func TestPagesAreAccessible(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(filepath.Join(screenshots, name+".png"), picture, 0o644))
 				for _, violation := range b.violations(axe) {
-					found = append(found, name+": "+violation)
+					found[violation] = append(found[violation], name)
 				}
 				if wide := value[int64](b, `document.documentElement.scrollWidth`); wide > width {
-					found = append(found, fmt.Sprintf("%s: it is %d wide, and scrolls sideways", name, wide))
+					found["it scrolls sideways"] = append(found["it scrolls sideways"], name)
 				}
 			}
 		}
 	}
-	require.Empty(t, found)
+	for violation, names := range found {
+		t.Errorf("%s\nin %s", violation, strings.Join(names, ", "))
+	}
 }
 
 // installAxe returns the text of axe-core, which nobody but this test needs.
