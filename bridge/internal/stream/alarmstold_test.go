@@ -36,6 +36,9 @@ func inBubble(t *testing.T, test func(t *testing.T, a *Alarms, said func() []bri
 	})
 }
 
+// pass lets the time of a bubble pass.
+func pass(d time.Duration) { <-time.After(d) }
+
 func textsOf(alarms []bridge.Alarm) (out []string) {
 	for _, a := range alarms {
 		out = append(out, a.Text)
@@ -59,11 +62,11 @@ func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
 		require.Equal(t, []string{"a is full"}, textsOf(first))
 		require.Equal(t, "alarm:journal_full:a%20lasts", first[0].ID, "that of several processes is one")
 		require.WithinDuration(t, time.Now().Add(75*time.Minute), first[0].Until, 0, "longer than until it is told again")
-		<-time.After(time.Minute)
+		pass(time.Minute)
 		full("b")
 		require.Equal(t, []string{"b is full"}, textsOf(said()))
 		for minute := range 58 {
-			<-time.After(time.Minute)
+			pass(time.Minute)
 			full("b")
 			if minute%5 == 4 { // it comes and goes
 				full("a")
@@ -71,18 +74,18 @@ func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
 			}
 			require.Empty(t, said(), minute)
 		}
-		<-time.After(time.Minute)
+		pass(time.Minute)
 		full("a")
 		require.Equal(t, []string{"a is full"}, textsOf(said()), "an hour later")
 		full("b")
 		room("a")
-		<-time.After(time.Minute)
+		pass(time.Minute)
 		full("b")
 		require.Equal(t, []string{"b is full"}, textsOf(said()))
 		room("a") // it is over since a minute
-		time.Sleep(9*time.Minute - time.Second)
+		pass(9*time.Minute - time.Second)
 		require.Empty(t, said())
-		time.Sleep(time.Second)
+		pass(time.Second)
 		over := said()
 		require.Equal(t, []string{"a has room"}, textsOf(over), "ten minutes without it")
 		require.True(t, over[0].Cleared)
@@ -90,7 +93,7 @@ func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
 		require.Equal(t, "alarm:journal_full:a%20is%20over", over[0].ID)
 		full("a")
 		require.Equal(t, []string{"a is full"}, textsOf(said()), "a new one")
-		time.Sleep(3 * time.Hour)
+		pass(3 * time.Hour)
 		require.Empty(t, said(), "nobody knows whether they are over")
 	})
 }
@@ -105,13 +108,13 @@ func TestWhatHappensAgainAndAgainEndsByItself(t *testing.T) {
 		refused()
 		require.Equal(t, []string{"refused"}, textsOf(said()))
 		for range 4 {
-			time.Sleep(14 * time.Minute)
+			pass(14 * time.Minute)
 			refused()
 			require.Empty(t, said())
 		}
-		time.Sleep(15*time.Minute - 1)
+		pass(15*time.Minute - 1)
 		require.Empty(t, said())
-		time.Sleep(1)
+		pass(1)
 		over := said()
 		require.Equal(t, []string{"no more"}, textsOf(over))
 		require.True(t, over[0].Cleared)
@@ -125,11 +128,11 @@ func TestFactsBesideWhatLasts(t *testing.T) {
 		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Text: "made anew"})
 		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Text: "not there", Over: "there"})
 		require.Equal(t, []string{"made anew", "not there"}, textsOf(said()))
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Text: "made anew again"})
 		a.Raise(bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Cleared: true})
 		require.Equal(t, []string{"made anew again"}, textsOf(said()))
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		require.Equal(t, []string{"there"}, textsOf(said()))
 		a.Raise(bridge.Alarm{Kind: bridge.AlarmDeadLetters, Text: "none any more", Cleared: true})
 		require.Equal(t, []string{"none any more"}, textsOf(said()), "what does not last is cleared at once")

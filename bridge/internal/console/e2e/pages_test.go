@@ -154,7 +154,7 @@ func TestPagesAreAccessible(t *testing.T) {
 	s.fill()
 	require.NoError(t, os.MkdirAll(screenshots, 0o755))
 	b := newTab(t, s.url)
-	b.ownTime() // a page that changes while it is examined has no right answer
+	b.ownTime()                    // a page that changes while it is examined has no right answer
 	found := map[string][]string{} // where each fault is
 	for _, v := range views {
 		b.look("light", 1280)
