@@ -23,8 +23,8 @@ test: ## Run all tests with the race detector, and say at the end which ones wer
 	if [ -s "$$skipped" ]; then echo "Skipped, as this machine lacks what they need (CI skips nothing):"; sort -u "$$skipped"; fi; \
 	exit $$status
 
-e2e: ## Try the console in Chromium, a part of make test, and keep pictures of all its pages in .screenshots.
-	go test -race -count=1 ./bridge/internal/console/e2e
+e2e: ## Try the console in Chromium, and keep pictures of all its pages in .screenshots.
+	go test -race -count=1 -tags e2e ./bridge/internal/console/e2e
 
 lint: $(LINT) ## Check format, modules and the linters of .ci/golangci.yml.
 	go mod tidy -diff

@@ -39,11 +39,14 @@ func TestJournalAPI(t *testing.T) {
 
 func TestNamesAPI(t *testing.T) {
 	s := start(t, "127.0.0.1:0")
+	sources := adminapi.SourceList{Sources: []adminapi.Source{{Name: "get3w", Kind: "get3w", Webhook: "http://127.0.0.1:8080/webhooks/get3w", Secrets: []string{"env:GET3W_WEBHOOK_SECRET"}}}}
 	names := adminapi.Names{Consumers: []string{"archive"}, Sources: []string{"get3w"}}
 	s.SetAPI(func(api *echo.Group) {
 		admin.RegisterNames(api, func(context.Context) (adminapi.Names, error) { return names, nil })
 		admin.RegisterCaller(api)
+		admin.RegisterSources(api, func() adminapi.SourceList { return sources })
 	})
+	require.Equal(t, sources, ask[adminapi.SourceList](t, s, "/sources", ""))
 	require.Equal(t, names, ask[adminapi.Names](t, s, "/names", ""))
 	require.Equal(t, adminapi.Caller{Name: adminapi.Loopback, Scopes: adminapi.Scopes()}, ask[adminapi.Caller](t, s, "/me", ""))
 }

@@ -118,6 +118,8 @@ func TestOutputIsSentWholeOrInPart(t *testing.T) {
 	}
 	head := do(t, s, http.MethodHead, outputPath+"0", "", map[string]string{"Range": "bytes=0-1"})
 	require.Equal(t, []any{200, fmt.Sprint(len(text)), ""}, []any{head.status, head.header.Get("Content-Length"), head.body})
+	require.Equal(t, 404, do(t, s, http.MethodHead, outputPath+"9", "", nil).status)
+	require.Equal(t, 412, do(t, s, http.MethodHead, outputPath+"0", "", map[string]string{"If-Match": `"other"`}).status)
 
 	for _, c := range []struct {
 		header map[string]string

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -6,6 +8,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -193,6 +196,30 @@ func TestLiveRows(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("[data-fresh]")))
 	b.until(first + ` === 'pred_2'`)
 	require.False(t, value[bool](b, `document.querySelector('[data-fresh]').checkVisibility()`))
+}
+
+// Rows come also when the scripts of the page come slowly, one long after the other.
+func TestLiveOnASlowLine(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	b := newTab(t, s.url)
+	call(b, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: "*/hx-sse.js*"}}})
+	paused := make(chan fetch.RequestID, 1)
+	require.NoError(t, chromedp.Listen(b.ctx, func(event any) {
+		if e, ok := event.(*fetch.EventRequestPaused); ok {
+			paused <- e.RequestID
+		}
+	}))
+	opened := make(chan error, 1)
+	go func() { opened <- chromedp.Do(b.ctx, chromedp.Navigate(s.url+"/live")) }()
+	id := <-paused
+	value[bool](b, `new Promise((done) => {
+		const later = () => window.htmx ? setTimeout(() => done(true)) : setTimeout(later);
+		later();
+	})`)
+	call(b, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: id})
+	require.NoError(t, <-opened)
+	b.until(`document.querySelector('#live-state.good')`)
 }
 
 // Rows are selected and acted on with the keyboard; a list that somebody selects from waits.

@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package e2e tries the console as a person does: in a browser, on a bridge that took webhooks.
 package e2e
 
