@@ -128,8 +128,10 @@ func TestArchivedOutputsAreServed(t *testing.T) {
 
 			const path = "get3w/pred_1/0"
 			require.NotContains(t, fetchFrom(t, a, "/thumbs/"+path, "").header.Get("Content-Type"), "svg")
+			require.NotZero(t, a.pages.Remembered())
 			status, report := answerOf(t, a, http.MethodPost, "/api/v1/erase", `{"source":"get3w","prediction":"pred_1"}`, func(*http.Request, *http.Response) {})
 			require.Equal(t, 200, status, string(report))
+			require.Zero(t, a.pages.Remembered(), "no picture of what is erased stays in memory")
 			for _, path := range []string{"/api/v1/predictions/get3w/pred_1/outputs/0", "/files/" + path, "/thumbs/" + path} {
 				require.Equal(t, 404, fetchFrom(t, a, path, "").status, path)
 			}

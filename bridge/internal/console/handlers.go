@@ -84,15 +84,19 @@ func (h handler) Again() bool {
 	return false
 }
 
-// Attempts is how many are known, 0 for none.
-func (h handler) Attempts(dead []adminapi.DeadLetter) int {
-	n := len(h.Failed)
-	if h.Last != nil {
-		n = max(n, h.Last.Number)
+// Attempts is how many are known, 0 for none. What was put off is none.
+func (h handler) Attempts(dead []adminapi.DeadLetter) (n int) {
+	for _, try := range h.Failed {
+		if try.Verdict != bridge.VerdictSnoozed {
+			n = max(n+1, try.Number)
+		}
+	}
+	if last := h.Last; last != nil && last.Verdict != bridge.VerdictSnoozed {
+		n = max(n, last.Number, 1)
 	}
 	for _, d := range dead {
 		if h.DeadSeq != 0 && d.Seq == h.DeadSeq {
-			n = max(n, d.Attempts)
+			n = d.Attempts
 		}
 	}
 	return n

@@ -144,6 +144,18 @@ func TestThePageOfAPredictionSaysWhyItIsNotHandled(t *testing.T) {
 	require.NotContains(t, page, `action="/again"`, "the visitor may only read")
 }
 
+func TestWhatWasPutOffIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	h := handler{Lane: adminapi.Lane{
+		Failed: []adminapi.LaneAttempt{{Number: 1, Verdict: bridge.VerdictRetry}, {Number: 2, Verdict: bridge.VerdictSnoozed}, {Number: 2, Verdict: bridge.VerdictRetry}},
+		Last:   &adminapi.LaneAttempt{Number: 3, Verdict: bridge.VerdictSnoozed},
+	}}
+	require.Equal(t, 2, h.Attempts(nil))
+	h.DeadSeq = 5
+	require.Equal(t, 7, h.Attempts([]adminapi.DeadLetter{{Seq: 4, Attempts: 1}, {Seq: 5, Attempts: 7}}), "the dead letter knows")
+	require.Equal(t, 1, handler{Lane: adminapi.Lane{Last: &adminapi.LaneAttempt{Verdict: bridge.VerdictDone}}}.Attempts(nil))
+}
+
 func TestTheTextsOfStrangersAreTextsOnTheirPage(t *testing.T) {
 	t.Parallel()
 	line := sample(hostile)

@@ -85,6 +85,12 @@ func (c *thumbCache) remove(key thumbKey) {
 	c.thumbs.Remove(key)
 }
 
+func (c *thumbCache) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.thumbs.Len()
+}
+
 func (c *thumbCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -39,6 +39,9 @@ func newThumbnails() *thumbnails {
 // being made is not kept either.
 func (c *Console) Forget() { c.thumbnails.kept.clear() }
 
+// Remembered is how many small pictures of outputs are in memory, for tests.
+func (c *Console) Remembered() int { return c.thumbnails.kept.len() }
+
 var errThumbsBusy = &problem{Status: http.StatusServiceUnavailable, Title: "Too many wait for thumbnails: try again.", RetryAfter: "2"}
 
 // thumb answers a small picture of an output. The API says at each request whether the visitor
