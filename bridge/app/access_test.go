@@ -54,6 +54,7 @@ var scopes = map[string]string{
 	"GET /me":                                  "read",
 	"GET /models":                              "read",
 	"GET /names":                               "read",
+	"POST /poll":                               "act",
 	"GET /predictions":                         "read",
 	"POST /predictions/:source/*":              "submit",
 	"GET /predictions/:source/:id":             "read",
@@ -70,6 +71,7 @@ var scopes = map[string]string{
 	"POST /quarantine/reverify":                "act",
 	"GET /sources":                             "read",
 	"GET /status":                              "read",
+	"POST /test-events":                        "act",
 	"GET /view":                                "read",
 	"POST /view/rebuild":                       "act",
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -63,6 +64,7 @@ type work struct {
 	jobs   *jobs.Jobs
 	// outputs are what archives have.
 	outputs archivedOutputs
+	poll    pollOperator
 }
 
 // openWork begins to do the jobs that wait.
@@ -73,9 +75,14 @@ func (a *App) openWork() (w work, err error) {
 		Handled: attemptrecord.NewLookup(a.store.work, names).Handled,
 		Filter:  a.filterOf,
 		Group:   view.DeadGroupID,
+		Outputs: a.outputsOf,
 	})
 	w.kept, w.eraser = a.keptEntries(), a.eraser()
 	if w.outputs, err = a.openArchives(); err != nil {
+		return w, err
+	}
+	w.poll.app = a
+	if w.poll.sources, err = a.polledSources(); err != nil {
 		return w, err
 	}
 	w.jobs, err = a.openJobs(w.again, w.kept, w.eraser)
@@ -100,6 +107,8 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
+	admin.RegisterPoll(api, a.knownPredictions(), w.poll)
+	admin.RegisterTestEvents(api, a.sendTest)
 	admin.RegisterOutputs(api, a.knownPredictions(), w.outputs, a.log.Named("outputs"))
 	admin.RegisterFigures(api, newFigures(a, all))
 	admin.RegisterErase(api, w.eraser)
@@ -117,6 +126,24 @@ func (a *App) filterOf(consumer string) (bridge.Filter, bool) {
 		return bridge.Filter{}, false
 	}
 	return c.Base().Filter.Filter(), true
+}
+
+// outputsOf adds where the outputs of predictions are.
+func (a *App) outputsOf(ctx context.Context, of []redelivery.Prediction, to *adminapi.OutputsPlan) error {
+	keys := make([]view.Key, len(of))
+	for i, p := range of {
+		keys[i] = view.Key(p)
+	}
+	c, err := a.view.Custody(ctx, keys, time.Now())
+	if err != nil {
+		return err
+	}
+	to.Predictions += len(of)
+	to.Unknown += c.Unknown
+	to.Archived += c.Archived
+	to.Gone += c.Gone
+	to.NotArchived += c.Others
+	return nil
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {

@@ -23,7 +23,7 @@ import (
 var answeredWithoutNATS = map[string]bool{
 	"GET /alarms": true, "GET /alarms/live": true, "GET /audit": true, "GET /config": true, "GET /dead": true, "GET /dead/groups": true, "GET /doctor": true, "GET /events": true, "GET /events/live": true,
 	"GET /journal": true, "POST /journal/resend": true, "GET /me": true, "GET /models": true, "GET /predictions": true, "GET /predictions/:source/:id": true,
-	"GET /predictions/:source/:id/events": true, "PUT /predictions/:source/:id": true, "GET /quarantine": true, "GET /sources": true, "GET /status": true, "GET /view": true,
+	"POST /test-events": true, "GET /predictions/:source/:id/events": true, "PUT /predictions/:source/:id": true, "GET /quarantine": true, "GET /sources": true, "GET /status": true, "GET /view": true,
 }
 
 // notThereWithoutNATS are routes that are answered 404: the view knows that the prediction of this
@@ -39,6 +39,8 @@ var wholeCalls = map[string]string{
 	"POST /erase":                `{"source":"get3w","prediction":"pred_1","dry_run":true}`,
 	"POST /events/replay":        `{"consumer":"handle"}`,
 	"POST /jobs":                 `{"kind":"redrive","consumer":"handle"}`,
+	"POST /poll":                 `{"source":"get3w","prediction":"pred_2"}`,
+	"POST /test-events":          `{"source":"get3w"}`,
 	"POST /quarantine/accept":    `{"seqs":[1]}`,
 	"POST /quarantine/drop":      `{"stream":"quarantine"}`,
 }

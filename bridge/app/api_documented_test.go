@@ -133,8 +133,9 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		return status == 200
 	}, time.Minute, 10*time.Millisecond)
 	calls := map[string][]string{
-		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"redrive","group":"G","dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`, `{"kind":"erase","tenant":"nobody","dry_run":true}`},
-		"/erase": {`{"source":"get3w","prediction":"pred_1","dry_run":true}`},
+		"/jobs":        {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"redrive","group":"G","dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`, `{"kind":"erase","tenant":"nobody","dry_run":true}`},
+		"/test-events": {`{"source":"get3w"}`},
+		"/erase":       {`{"source":"get3w","prediction":"pred_1","dry_run":true}`},
 	}
 	for path, bodies := range calls {
 		for _, body := range bodies {

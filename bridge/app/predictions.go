@@ -18,16 +18,9 @@ func (a *App) openPredictions() error {
 	if !a.cfg.Has(config.RoleReconciler) {
 		return nil
 	}
-	sources := map[string]poller.SourceConfig{}
-	for name, s := range a.cfg.Sources {
-		// The source only decodes the provider's answers, which needs no secret.
-		src, err := source.New(source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)})
-		if err != nil {
-			return err
-		}
-		sources[name] = poller.SourceConfig{
-			Source: src, Provider: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
-		}
+	sources, err := a.polledSources()
+	if err != nil {
+		return err
 	}
 	a.predictions = predictions.NewLeader(a.store.consume, keptEvents{a.store.publisher, a.store.keep()}, predictions.Config{
 		Names: a.cfg.Names(), Sources: sources,
@@ -35,6 +28,22 @@ func (a *App) openPredictions() error {
 		Process: processName(), Alarms: a.store.alarms, Logger: a.log,
 	})
 	return a.register(a.predictions.Collectors()...)
+}
+
+// polledSources are how predictions are polled for, by source.
+func (a *App) polledSources() (map[string]poller.SourceConfig, error) {
+	sources := map[string]poller.SourceConfig{}
+	for name, s := range a.cfg.Sources {
+		// The source only decodes the provider's answers, which needs no secret.
+		src, err := source.New(source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)})
+		if err != nil {
+			return nil, err
+		}
+		sources[name] = poller.SourceConfig{
+			Source: src, Provider: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
+		}
+	}
+	return sources, nil
 }
 
 // runPredictions runs the leader of the polling, and lets programs announce predictions by NATS.

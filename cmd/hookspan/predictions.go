@@ -11,6 +11,7 @@ type predictionsCmd struct {
 	List   predictionsListCmd   `cmd:"" help:"List them, the one that became known last first."`
 	Show   predictionsShowCmd   `cmd:"" help:"Show what is known of one of them."`
 	Watch  predictionsWatchCmd  `cmd:"" help:"Announce one that was submitted elsewhere: its end becomes known also when its webhook does not come."`
+	Poll   predictionsPollCmd   `cmd:"" help:"Ask the provider for one now. If it has ended there, its end becomes an event."`
 	Await  predictionsAwaitCmd  `cmd:"" help:"Wait for the end of one, and print its outputs."`
 	Submit predictionsSubmitCmd `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
 }

@@ -108,7 +108,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		"events list", "events show 1", "events replay --consumer x --yes", "dead list", "dead groups", "alarms", "dead show 1", "dead redrive --seq 1", "dead drop --seq 1 --yes",
 		"quarantine list", "quarantine show refused 1", "quarantine reverify", "quarantine drop --stream refused --yes",
 		"consumers list", "consumers add x", "consumers pause x", "consumers resume x", "consumers seek x --first --yes", "consumers remove x --yes",
-		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "view status", "view rebuild", "erase x --yes",
+		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "predictions poll x", "view status", "view rebuild", "erase x --yes",
 		"consumers pause other", "events show 2", "predictions show other", // errors
 	} {
 		for _, form := range []string{"--json=false", "--json"} {

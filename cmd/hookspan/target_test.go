@@ -155,7 +155,7 @@ func TestVerbsOfABridgeThatIsGone(t *testing.T) {
 	crashed(t, data)
 	for _, verb := range []string{
 		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
-		"predictions show x", "predictions await x", "predictions watch x", "view status", "view rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
+		"predictions show x", "predictions await x", "predictions watch x", "predictions poll x", "view status", "view rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
 		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
 	} {
 		code, stdout, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)

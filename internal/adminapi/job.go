@@ -90,6 +90,25 @@ type JobPlan struct {
 	TakesSeconds float64 `json:"takes_seconds"`
 	// More: counting took too long, and there may be more.
 	More bool `json:"more,omitempty"`
+	// Outputs says where the outputs are of the predictions whose events would be given again, nil
+	// of other work and when it is not known.
+	Outputs *OutputsPlan `json:"outputs,omitempty"`
+}
+
+// OutputsPlan says where the outputs of predictions are, as far as the view knows. Archived, Gone
+// and NotArchived count outputs.
+type OutputsPlan struct {
+	// Predictions is how many were looked at, and Unknown how many of them the view does not know,
+	// or no longer.
+	Predictions int `json:"predictions"`
+	Unknown     int `json:"unknown"`
+	// Archived: an archive has them. Gone: the provider has deleted them, and no archive has
+	// them. NotArchived are the others.
+	Archived    int `json:"archived"`
+	Gone        int `json:"gone"`
+	NotArchived int `json:"not_archived"`
+	// More: there are more predictions than are looked at.
+	More bool `json:"more,omitempty"`
 }
 
 // Job is work on all that match a selection. The sum of Outcomes and Left is Total as soon as

@@ -47,7 +47,10 @@ type Problem struct {
 	State StatusState `json:"state"`
 	// Kind is a word for programs: that of the alarm if it is one.
 	Kind string `json:"kind"`
-	What string `json:"what"`
+	// Subject is the consumer or the source that it is about, or what tells alarms of its kind
+	// apart; empty for none.
+	Subject string `json:"subject,omitempty"`
+	What    string `json:"what"`
 	// Since is zero when nobody knows.
 	Since time.Time `json:"since,omitzero"`
 	// Remedy is what to do, empty when What says it.

@@ -75,7 +75,7 @@ func (s *Server) serveAPI(c echo.Context) error {
 // submits reports whether a provider answers the request.
 func submits(r *http.Request) bool {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), APIPrefix+"/predictions/")
-	return ok && r.Method == http.MethodPost && strings.Contains(path, "/")
+	return r.Method == http.MethodPost && (ok && strings.Contains(path, "/") || r.URL.EscapedPath() == APIPrefix+"/poll")
 }
 
 type leaveKey struct{}

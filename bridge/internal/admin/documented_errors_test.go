@@ -30,6 +30,8 @@ func panicking(api *echo.Group) {
 	admin.RegisterSources(api, nil)
 	admin.RegisterJournal(api, struct{ journal }{})
 	admin.RegisterPredictions(api, struct{ admin.Predictions }{}, told{}, struct{ admin.Announcer }{})
+	admin.RegisterPoll(api, struct{ admin.Predictions }{}, struct{ admin.Poller }{})
+	admin.RegisterTestEvents(api, nil)
 	admin.RegisterOutputs(api, struct{ admin.Predictions }{}, struct{ admin.Outputs }{}, zap.NewNop())
 	admin.RegisterFigures(api, struct{ admin.Figures }{})
 	admin.RegisterErase(api, struct{ admin.Eraser }{})
@@ -58,6 +60,7 @@ func (told) Follow(_ context.Context, source, id string, each func(bridge.Predic
 var orderly = map[string]string{
 	"addConsumer": `{"name":"team"}`, "seekConsumer": `{"new":true}`, "dropDeadLetters": `{"consumer":"a"}`, "redriveDeadLetters": `{"consumer":"a"}`,
 	"erase": `{"source":"get3w","prediction":"a"}`, "replayEvents": `{"consumer":"a"}`, "startJob": `{"kind":"redrive","consumer":"a"}`,
+	"poll": `{"source":"get3w","prediction":"a"}`, "sendTestEvent": `{"source":"get3w"}`,
 	"acceptQuarantine": `{"seqs":[1]}`, "dropQuarantine": `{"stream":"refused"}`,
 }
 

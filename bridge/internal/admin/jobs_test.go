@@ -34,7 +34,7 @@ func (f *fakeJobs) take(o adminapi.JobOrder) error {
 }
 
 func (f *fakeJobs) Plan(_ context.Context, o adminapi.JobOrder) (adminapi.JobPlan, error) {
-	return adminapi.JobPlan{Kind: o.Kind, DryRun: true, Total: 3, LeftOut: map[string]int{}}, f.take(o)
+	return adminapi.JobPlan{Kind: o.Kind, DryRun: true, Total: 3, LeftOut: map[string]int{}, Outputs: &adminapi.OutputsPlan{Predictions: 3, Archived: 2, Gone: 1, More: true}}, f.take(o)
 }
 
 func (f *fakeJobs) Start(_ context.Context, o adminapi.JobOrder) (adminapi.Job, error) {

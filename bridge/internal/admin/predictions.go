@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"net/url"
 	"time"
 	"unicode/utf8"
@@ -124,15 +122,8 @@ func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 		return bridge.Watched{}, badRequest("%v", err)
 	}
 	receipt, event, err := h.announcer.Announce(c.Request().Context(), w)
-	switch {
-	case errors.Is(err, adminapi.ErrNoSource):
-		return bridge.Watched{}, echo.NewHTTPError(http.StatusNotFound, "There is no such source: hookspan config show names those of the configuration.")
-	case errors.Is(err, bridge.ErrTooLarge):
-		return bridge.Watched{}, echo.NewHTTPError(http.StatusRequestEntityTooLarge, "It is too large for the store.")
-	case errors.Is(err, bridge.ErrFull), errors.Is(err, bridge.ErrUnavailable), errors.Is(err, bridge.ErrUnknown):
-		return bridge.Watched{}, unavailable("It cannot be stored now: try again.")
-	case err != nil:
-		return bridge.Watched{}, err
+	if err != nil {
+		return bridge.Watched{}, stored(c, err)
 	}
 	changes(c, 1)
 	return bridge.Watched{Result: receipt.Result, ID: event}, nil

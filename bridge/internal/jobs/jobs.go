@@ -51,6 +51,8 @@ type Plan struct {
 	// dry run.
 	Count   int
 	LeftOut map[string]int
+	// Outputs says where outputs are, nil for work that does not tell; only of a dry run.
+	Outputs *adminapi.OutputsPlan
 	// From is where the first run begins.
 	From json.RawMessage
 }
@@ -143,7 +145,7 @@ func (j *Jobs) Plan(ctx context.Context, o adminapi.JobOrder) (adminapi.JobPlan,
 	}
 	return adminapi.JobPlan{
 		Kind: o.Kind, DryRun: true, Total: p.Total, Count: p.Count, LeftOut: p.LeftOut, Oldest: p.Oldest,
-		Rate: o.Rate, TakesSeconds: float64(p.Total) / o.Rate, More: more,
+		Rate: o.Rate, TakesSeconds: float64(p.Total) / o.Rate, More: more, Outputs: p.Outputs,
 	}, err
 }
 

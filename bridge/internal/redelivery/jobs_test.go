@@ -115,6 +115,7 @@ func TestRedriveJobAddsUp(t *testing.T) {
 	require.Equal(t, 900, plan.Count)
 	require.Equal(t, map[string]int{"no_consumer": 50}, plan.LeftOut)
 	require.False(t, plan.Oldest.IsZero())
+	require.Equal(t, &adminapi.OutputsPlan{Predictions: 900}, plan.Outputs, "only of what would be given")
 
 	job := r.untilJob(j, r.begin(j, adminapi.JobRedrive, `{}`), hasEnded)
 	require.Equal(t, adminapi.JobDone, job.State)
@@ -127,6 +128,27 @@ func TestRedriveJobAddsUp(t *testing.T) {
 	job = r.untilJob(j, r.begin(j, adminapi.JobDropDead, `{"consumer":"nobody"}`), hasEnded)
 	require.Equal(t, map[string]int{"dropped": 50}, job.Outcomes)
 	require.EqualValues(t, 1, r.deadLetters())
+}
+
+// A dry run looks at the outputs of each prediction once, also when several events of it would be
+// given, and answers without them when the view does not.
+func TestAPlanTellsOfOutputs(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.dead(2, 0)
+	r.publish("pred_0", "pred_1", "pred_2")
+	j := r.work(r.Publisher())
+	plan := func(kind, call string) adminapi.JobPlan {
+		plan, err := j.Plan(t.Context(), adminapi.JobOrder{JobCall: adminapi.JobCall{Kind: kind}, Body: json.RawMessage(call), Rate: 100})
+		require.NoError(t, err)
+		return plan
+	}
+	require.Equal(t, &adminapi.OutputsPlan{Predictions: 3}, plan(adminapi.JobReplay, `{"consumer":"team"}`).Outputs)
+	require.Nil(t, plan(adminapi.JobDropDead, `{}`).Outputs)
+	r.publish("pred_no_view")
+	p := plan(adminapi.JobReplay, `{"consumer":"team"}`)
+	require.Nil(t, p.Outputs)
+	require.Equal(t, 4, p.Count)
 }
 
 // gated stores a block for each value of its gate.

@@ -42,6 +42,9 @@ type Config struct {
 	Filter func(consumer string) (bridge.Filter, bool)
 	// Group returns the id of the group that a dead letter belongs to. It is called concurrently.
 	Group func(consumer string, cause bridge.DeadCause, err string) string
+	// Outputs adds to where outputs are those of the predictions of events, each named once; nil
+	// when nobody knows. It is called concurrently.
+	Outputs func(ctx context.Context, of []Prediction, to *adminapi.OutputsPlan) error
 }
 
 // Redeliverer delivers events again to one consumer, whatever its program: dead letters and

@@ -56,6 +56,15 @@ func (r *rig) redeliverer(store redelivery.BlockStorer) *redelivery.Redeliverer 
 		Group: func(consumer string, cause bridge.DeadCause, err string) string {
 			return consumer + " " + string(cause) + " " + err
 		},
+		Outputs: func(_ context.Context, of []redelivery.Prediction, to *adminapi.OutputsPlan) error {
+			to.Predictions += len(of)
+			for _, p := range of {
+				if p.ID == "pred_no_view" {
+					return adminapi.ErrUnavailable
+				}
+			}
+			return nil
+		},
 	})
 }
 

@@ -103,6 +103,9 @@ func (j *judge) add(state adminapi.StatusState, kind string, since time.Time, re
 	j.problems = append(j.problems, adminapi.Problem{State: state, Kind: kind, What: printable.String(fmt.Sprintf(what, args...)), Since: since, Remedy: remedy})
 }
 
+// about says what the last problem is about.
+func (j *judge) about(subject string) { j.problems[len(j.problems)-1].Subject = subject }
+
 func (j *judge) failing(kind string, since time.Time, remedy, what string, args ...any) {
 	j.add(adminapi.StatusFailing, kind, since, remedy, what, args...)
 }
@@ -137,15 +140,17 @@ func (j *judge) predictions() {
 		case s.Overdue == 0:
 		case s.Polled:
 			j.degraded("missing", s.Oldest, "they are polled; if most webhooks stay away, check at the provider where it sends them", "%d predictions of source %s are overdue", s.Overdue, name)
+			j.about(name)
 		default:
 			j.failing("missing", s.Oldest, "set sources."+name+".api.key, so that they are polled", "%d predictions of source %s are overdue, and nobody polls for them", s.Overdue, name)
+			j.about(name)
 		}
 	}
 }
 
 func (j *judge) consumers() {
 	for _, c := range j.Consumers {
-		look := "hookspan consumers show " + c.Name + " says more"
+		look, before := "hookspan consumers show "+c.Name+" says more", len(j.problems)
 		switch c.State {
 		case consumerstate.Failing, consumerstate.Blocked:
 			j.failing(bridge.AlarmConsumerFailing, c.Since, "repair its handler or its target: events wait, and are tried again; "+look, "consumer %s is %s, %d events wait: %s", c.Name, c.State.Words(), c.Outstanding(), c.Reason)
@@ -159,6 +164,9 @@ func (j *judge) consumers() {
 					"%d events wait for consumer %s, which the configuration does not name any more", c.Outstanding(), c.Name)
 			}
 		case consumerstate.Paused, consumerstate.Behind, consumerstate.Waiting, consumerstate.Current, consumerstate.Well:
+		}
+		if len(j.problems) > before {
+			j.about(c.Name)
 		}
 	}
 }
@@ -201,6 +209,7 @@ func (j *judge) alarms() {
 	for _, a := range j.Alarms {
 		if !slices.Contains(told, a.Kind) {
 			j.degraded(a.Kind, a.Since, "", "%s", printable.Truncate(a.Text, maxWhat))
+			j.about(a.Subject)
 		}
 	}
 }
