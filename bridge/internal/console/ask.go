@@ -82,14 +82,18 @@ func (v *visit) call(method, path string, body []byte, header http.Header, out a
 	return nil
 }
 
-// apiRequest returns a request of the visitor: what the API judges a caller by is the
-// browser's.
+// apiRequest returns a request of the visitor for a path below the API's prefix.
 func (v *visit) apiRequest(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, apiPrefix+path, bytes.NewReader(body))
+	return v.requestOf(ctx, method, apiPrefix+path, body)
+}
+
+// requestOf returns a request of the visitor: what the API judges a caller by is the browser's.
+func (v *visit) requestOf(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("asking the API: %w", err)
 	}
-	req.Host, req.RemoteAddr, req.TLS, req.RequestURI = v.request.Host, v.request.RemoteAddr, v.request.TLS, apiPrefix+path
+	req.Host, req.RemoteAddr, req.TLS, req.RequestURI = v.request.Host, v.request.RemoteAddr, v.request.TLS, path
 	for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
 		if values := v.request.Header.Values(name); len(values) > 0 {
 			req.Header[name] = values

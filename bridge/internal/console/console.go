@@ -33,6 +33,7 @@ func New(api http.Handler, log *zap.Logger) *Console {
 	mux.Handle("GET /sign-in", c.page(page{template: "sign-in", title: "Sign in", open: true}))
 	mux.HandleFunc("POST /sign-in", c.signIn)
 	mux.HandleFunc("POST /sign-out", c.signOut)
+	mux.HandleFunc("GET /openapi.yaml", c.description)
 	for pattern, p := range pages {
 		mux.Handle("GET "+pattern, c.page(p))
 	}
@@ -46,6 +47,8 @@ func New(api http.Handler, log *zap.Logger) *Console {
 	files := http.NewServeMux() // which come as they are
 	files.HandleFunc("GET /files/{source}/{id}/{n}", c.file)
 	files.HandleFunc("GET /thumbs/{source}/{id}/{n}", c.thumb)
+	files.HandleFunc("GET /files/{source}", c.file) // of an id of dots
+	files.HandleFunc("GET /thumbs/{source}", c.thumb)
 	files.Handle("/", compressed(mux))
 	c.http = secured(bounded(arriving(files)))
 	return c

@@ -43,7 +43,7 @@ func pauseConsumer(v *visit) (d done, err error) {
 func resumeConsumer(v *visit) (done, error) {
 	name := v.param("name")
 	_, err := tell[adminapi.ConsumerState](v, consumerPath(name)+"/resume", struct{}{})
-	return done{to: consumerPath(name)}, err
+	return done{to: v.back(consumerPath(name))}, err
 }
 
 // seekData is what a seek would do.

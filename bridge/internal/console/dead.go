@@ -172,7 +172,7 @@ func (v *visit) deadOrder() (o order, err error) {
 	case len(seqs) == 0 && (v.text("selected") != "" || f.Consumer == "" && f.Group == "" && !all):
 		err = errNothing
 	}
-	o.What, o.Back, o.selected = f.words(), "/dead/letters"+string(f.Query()), len(seqs)
+	o.What, o.Back, o.selected = f.words(), v.back("/dead/letters"+string(f.Query())), len(seqs)
 	switch {
 	case len(seqs) == 1:
 		o.What = fmt.Sprintf("dead letter %d", seqs[0])
@@ -196,6 +196,7 @@ func (v *visit) deadOrder() (o order, err error) {
 func redriveOrder(v *visit) (order, error) {
 	o, err := v.deadOrder()
 	o.kind, o.Path, o.Title, o.Verb = adminapi.JobRedrive, "/dead/redrive", "Redrive", "Redrive"
+	o.consumer = v.deadFilter().Consumer
 	o.Would = "would be given to their consumer again, as fresh events. Their dead letters are removed"
 	o.Options = []option{{"handled", "Also those that were handled since", v.text("handled") != ""}}
 	return o, err

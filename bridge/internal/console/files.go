@@ -2,25 +2,33 @@ package console
 
 import (
 	"context"
+	"html/template"
 	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // filePath returns the path of output n of a prediction, counted from 0 on, as an archive has it.
-func filePath(source, id string, n int) string { return "/files/" + outputSegments(source, id, n) }
+func filePath(source, id string, n int) template.URL { return outputAt("/files/", source, id, n) }
 
 // thumbPath returns the path of a small picture of an output.
-func thumbPath(source, id string, n int) string { return "/thumbs/" + outputSegments(source, id, n) }
+func thumbPath(source, id string, n int) template.URL { return outputAt("/thumbs/", source, id, n) }
 
-func outputSegments(source, id string, n int) string {
-	return url.PathEscape(source) + "/" + url.PathEscape(id) + "/" + strconv.Itoa(n)
+// outputAt is the path of an output below another. A browser takes an id of dots for a step in a
+// path.
+func outputAt(below template.URL, source, id string, n int) template.URL {
+	path := below + template.URL(url.PathEscape(source)) //nolint:gosec // escaped
+	if strings.Trim(id, ".") == "" {
+		return path + query("id", id, "n", n)
+	}
+	return path + template.URL("/"+url.PathEscape(id)+"/"+strconv.Itoa(n)) //nolint:gosec // escaped
 }
 
-// outputPath returns the path in the API of the output that a request names.
-func outputPath(r *http.Request) string {
-	return "/predictions/" + url.PathEscape(r.PathValue("source")) + "/" + url.PathEscape(r.PathValue("id")) + "/outputs/" + url.PathEscape(r.PathValue("n"))
+// outputPath returns the path in the API of the output that the visitor's request names.
+func (v *visit) outputPath() string {
+	return apiPrediction(v.param("source"), v.param("id")) + "/outputs/" + escaped(v.param("n"))
 }
 
 // fileHeaders are those by which a browser asks for a part of a file, or whether it has it.
@@ -40,6 +48,11 @@ func (c *Console) file(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, v, err)
 		return
 	}
+	c.pass(w, v, req)
+}
+
+// pass answers a visitor what the API answers, and an error as a page.
+func (c *Console) pass(w http.ResponseWriter, v *visit, req *http.Request) {
 	out := &passed{to: w, kept: answer{header: http.Header{}}}
 	c.api.ServeHTTP(out, req)
 	if out.failed() {
@@ -52,7 +65,7 @@ func (c *Console) file(w http.ResponseWriter, r *http.Request) {
 
 // outputRequest asks the API for the output that the visitor's request names.
 func (v *visit) outputRequest(ctx context.Context, method string, header http.Header) (*http.Request, error) {
-	req, err := v.apiRequest(ctx, method, outputPath(v.request), nil)
+	req, err := v.apiRequest(ctx, method, v.outputPath(), nil)
 	if err == nil {
 		maps.Copy(req.Header, header)
 	}

@@ -102,7 +102,7 @@ func visitWith(t *testing.T, c *Console, method, path string, header map[string]
 func TestFileIsPassedOn(t *testing.T) {
 	a, c := newArchived("video/mp4", []byte("0123456789"))
 	id := "a/b c%2e"
-	path := filePath("get3w", id, 3)
+	path := string(filePath("get3w", id, 3))
 	got := visitWith(t, c, http.MethodGet, path, map[string]string{"Range": "bytes=2-4"})
 	require.Equal(t, 206, got.Code)
 	require.Equal(t, "234", got.Body.String())
@@ -118,6 +118,37 @@ func TestFileIsPassedOn(t *testing.T) {
 	require.Equal(t, 304, visitWith(t, c, http.MethodGet, path, map[string]string{"If-None-Match": a.tag}).Code)
 	require.Equal(t, 200, visitWith(t, c, http.MethodGet, path, map[string]string{"Range": "bytes=2-4", "If-Range": `"other"`}).Code)
 	require.Equal(t, 405, visitWith(t, c, http.MethodPost, path, nil).Code)
+}
+
+// A browser takes an id of dots for steps in a path.
+func TestFilesOfAnIdOfDots(t *testing.T) {
+	a, c := newArchived("text/plain", []byte("0123456789"))
+	for _, id := range []string{".", "..", "..."} {
+		a.asked = nil
+		require.Equal(t, "/files/get3w?id="+id+"&n=3", string(filePath("get3w", id, 3)))
+		got := visitWith(t, c, http.MethodGet, string(filePath("get3w", id, 3)), nil)
+		require.Equal(t, []any{200, "0123456789"}, []any{got.Code, got.Body.String()}, id)
+		require.Equal(t, []string{"GET /api/v1/predictions/get3w/" + strings.ReplaceAll(id, ".", "%2E") + "/outputs/3"}, a.asked)
+		require.Equal(t, 200, visitWith(t, c, http.MethodGet, string(thumbPath("get3w", id, 3)), nil).Code)
+	}
+}
+
+// The description of the API comes by the cookie of a signed-in browser.
+func TestTheDescriptionOfTheAPI(t *testing.T) {
+	t.Parallel()
+	c := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/openapi.yaml" || r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write([]byte("openapi: 3.1.0"))
+	}), zap.NewNop())
+	got := visitWith(t, c, http.MethodGet, "/openapi.yaml", nil)
+	require.Equal(t, []any{200, "openapi: 3.1.0", "application/yaml"}, []any{got.Code, got.Body.String(), got.Header().Get("Content-Type")})
+	got = visitWith(t, c, http.MethodGet, "/openapi.yaml", map[string]string{"Cookie": ""})
+	require.Equal(t, http.StatusSeeOther, got.Code)
+	require.Equal(t, "/sign-in?next=%2Fopenapi.yaml", got.Header().Get("Location"))
 }
 
 // What the API refuses is a page that says why.
@@ -184,7 +215,7 @@ func TestFilesHaveTheDeadlinesOfTheAPI(t *testing.T) {
 
 func thumbOf(t *testing.T, c *Console, header map[string]string) *httptest.ResponseRecorder {
 	t.Helper()
-	return visitWith(t, c, http.MethodGet, thumbPath("get3w", "p", 0), header)
+	return visitWith(t, c, http.MethodGet, string(thumbPath("get3w", "p", 0)), header)
 }
 
 func decoded64(t *testing.T, text string) []byte {

@@ -13,6 +13,18 @@ var firstPages = map[string]page{
 	"/first-run": {template: "first", title: "First run", rail: "now", live: true, load: firstRun},
 }
 
+var firstActs = map[string]act{"/first-run/test-event": sendTestEvent}
+
+// sendTestEvent has the bridge send itself a webhook, and shows what came of it.
+func sendTestEvent(v *visit) (done, error) {
+	event, err := tell[adminapi.TestEvent](v, "/test-events", adminapi.TestCall{Source: v.request.PostFormValue("source")})
+	if err != nil {
+		return done{}, err
+	}
+	v.awaitEnd(event.Source, event.Prediction)
+	return done{to: predictionPath(event.Source, event.Prediction)}, nil
+}
+
 // isFirstRun reports whether the bridge has never had an event. A view that cannot be asked, or
 // is being made anew, does not know.
 func isFirstRun(v *visit) bool {
@@ -83,6 +95,9 @@ func (d firstData) Place(s adminapi.Source) string {
 	}
 	return "Set the variable " + strings.TrimPrefix(place, "env:") + " to the provider's webhook secret, and start the bridge again."
 }
+
+// CanTest reports whether a source can be sent a test event.
+func (firstData) CanTest(s adminapi.Source) bool { return s.HasSecret && s.Kind == "get3w" }
 
 // Send is the command that posts a signed webhook to a source; empty when its address has a
 // secret part.

@@ -42,6 +42,7 @@ var funcs = template.FuncMap{
 	"query":      query,
 	"plural":     plural,
 	"why":        why,
+	"remedy":     remedyOf,
 	"auditWords": auditWords,
 	"setting":    setting,
 	"quoted":     quoted,

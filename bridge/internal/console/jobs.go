@@ -18,8 +18,22 @@ var jobPages = map[string]page{
 
 var jobActs = map[string]act{"/jobs/{id}/cancel": cancelJob}
 
+// jobPath is the page of a job that was begun from back, empty when that is not known.
+func jobPath(id, back string) string {
+	path := "/jobs/" + url.PathEscape(id)
+	if back != "" {
+		path += string(query("back", back))
+	}
+	return path
+}
+
 // jobView is a job for a page.
-type jobView struct{ adminapi.Job }
+type jobView struct {
+	adminapi.Job
+
+	// Back is the page that the job was begun from; empty when that is not known.
+	Back string
+}
 
 // kinds are what jobs do, and the path of the list that they work on.
 var kinds = map[string]struct{ title, list string }{
@@ -72,6 +86,9 @@ func (j jobView) What() string {
 		}
 		return keptFilter{c.Stream, c.Source, c.Cause}.words()
 	case adminapi.JobReplay:
+		if len(c.Seqs) == 1 {
+			return fmt.Sprintf("event %d for %s", c.Seqs[0], text(c.Consumer))
+		}
 		return "stored events for " + text(c.Consumer)
 	}
 	return ""
@@ -106,7 +123,7 @@ func (j jobView) Counted() bool {
 }
 
 // Parts are the outcomes in words, without what is left.
-func (j jobView) Parts() []outcome { return outcomesOf(j.Outcomes) }
+func (j jobView) Parts() []outcome { return outcomesOf(j.Kind, j.Outcomes) }
 
 // Bar draws the outcomes in the total.
 func (j jobView) Bar() template.HTML {
@@ -165,18 +182,18 @@ func loadJobs(v *visit) (any, error) {
 	list, err := ask[adminapi.JobList](v, "/jobs", query)
 	d := jobsData{Pager: newPager("/jobs", url.Values{}, cursor, list.Next)}
 	for _, j := range list.Jobs {
-		d.Jobs = append(d.Jobs, jobView{j})
+		d.Jobs = append(d.Jobs, jobView{Job: j})
 	}
 	return d, err
 }
 
 func loadJob(v *visit) (any, error) {
 	j, err := ask[adminapi.Job](v, "/jobs/"+url.PathEscape(v.param("id")), nil)
-	return jobView{j}, err
+	return jobView{j, v.back("")}, err
 }
 
 func cancelJob(v *visit) (done, error) {
-	path := "/jobs/" + url.PathEscape(v.param("id"))
-	_, err := tell[adminapi.Job](v, path+"/cancel", struct{}{})
-	return done{to: path}, err
+	id := v.param("id")
+	_, err := tell[adminapi.Job](v, "/jobs/"+url.PathEscape(id)+"/cancel", struct{}{})
+	return done{to: jobPath(id, v.back(""))}, err
 }

@@ -206,7 +206,7 @@ type acceptData struct {
 func (acceptData) PageTitle() string { return "Accept" }
 
 // Stay are those that no person can accept.
-func (d acceptData) Stay() []outcome { return outcomesOf(d.Report.Remaining) }
+func (d acceptData) Stay() []outcome { return outcomesOf("", d.Report.Remaining) }
 
 // accept makes events of deliveries that somebody has looked at, or says what would become of
 // them.

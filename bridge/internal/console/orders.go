@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +29,8 @@ type order struct {
 	Options []option
 	// Drops: what is done cannot be taken back, so the person types how many.
 	Drops bool
+	// consumer is the one that is given something, empty when that is nobody or several.
+	consumer string
 	// selected is how many entries are named one by one, 0 for all that match.
 	selected int
 	// body returns the call of the job.
@@ -56,6 +57,8 @@ type panel struct {
 	Rate   string
 	// Key makes a form that is sent twice one job.
 	Key string
+	// Consumer is the one that is given something, nil when it could not be asked.
+	Consumer *adminapi.ConsumerState
 	// Wrong is what the person must put right.
 	Wrong badForm
 }
@@ -64,7 +67,27 @@ type panel struct {
 func (p panel) PageTitle() string { return p.Title }
 
 // Left is what would be left out, in words.
-func (p panel) Left() []outcome { return outcomesOf(p.Plan.LeftOut) }
+func (p panel) Left() []outcome { return outcomesOf(p.kind, p.Plan.LeftOut) }
+
+// Hindrance says why the consumer will not get at once what it is given.
+func (p panel) Hindrance() string { return hindrance(p.Consumer) }
+
+// Button is what the button does, empty when there is nothing to do.
+func (p panel) Button() string {
+	handled := p.Plan.LeftOut[adminapi.OutcomeHandled]
+	switch {
+	case p.Plan.Count > 0 || p.Plan.More:
+		return p.Verb + " " + count(p.Plan.Count)
+	case handled > 0 && p.kind == adminapi.JobRedrive:
+		return "Remove " + plural(handled, "dead letter", "dead letters")
+	}
+	return ""
+}
+
+// OutputsProblem: it is not known where the outputs are.
+func (p panel) OutputsProblem() bool {
+	return p.Plan.Outputs == nil && p.Plan.Count > 0 && (p.kind == adminapi.JobRedrive || p.kind == adminapi.JobReplay)
+}
 
 // Takes is how long the job would take.
 func (p panel) Takes() string { return lasts(p.Plan.TakesSeconds) }
@@ -115,7 +138,7 @@ func orderAct(rail string, read func(v *visit) (order, error)) act {
 		if v.request.PostForm.Has("do") {
 			job, err := v.begin(o)
 			if err == nil {
-				return done{to: "/jobs/" + url.PathEscape(job.ID)}, nil
+				return done{to: jobPath(job.ID, v.back(""))}, nil
 			}
 			var ok bool
 			if wrong, ok = errors.AsType[badForm](err); !ok {
@@ -146,6 +169,11 @@ func (v *visit) plan(o order, wrong badForm) (panel, error) {
 		}
 	}
 	p.Plan, err = tell[adminapi.JobPlan](v, "/jobs", o.body(adminapi.JobCall{Kind: o.kind}, rate, true))
+	if o.consumer != "" && err == nil {
+		if state, err := ask[adminapi.ConsumerState](v, "/consumers/"+escaped(o.consumer), nil); err == nil {
+			p.Consumer = &state
+		}
+	}
 	if p.Rate == "" && p.Plan.Rate > 0 {
 		p.Rate = strconv.FormatFloat(p.Plan.Rate, 'f', -1, 64)
 	}

@@ -88,7 +88,7 @@ func TestDryRunInWords(t *testing.T) {
 	f := newOrders(t)
 	page := f.get("/dead/redrive?consumer=billing&group=G1&rate=50")
 	for _, words := range []string{
-		"<strong>9,812</strong> of 9,851 would be given to their consumer again", "<strong>37</strong> were handled since", "<strong>2</strong> stay: they hold no event",
+		"<strong>9,812</strong> of 9,851 would be given to their consumer again", "<strong>37</strong> were handled since", "<strong>2</strong> stay: they have no event any more",
 		"At 50 a second this takes 3 min 16 s", "Redrive 9,812", `name="group" value="G1"`,
 	} {
 		require.Contains(t, page, words)

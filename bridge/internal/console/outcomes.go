@@ -20,7 +20,7 @@ var outcomeWords = map[string]struct{ words, tone string }{
 	adminapi.OutcomeHandled:    {"were handled since: left out, their dead letters removed", "mute"},
 	adminapi.OutcomeDuplicates: {"were events already", "mute"},
 	adminapi.OutcomeGone:       {"gone: somebody else removed them", "mute"},
-	"no_event":                 {"stay: they hold no event", "warn"},
+	"no_event":                 {"stay: they have no event any more", "warn"},
 	"no_consumer":              {"stay: their consumer has no durable", "warn"},
 	"not_reading":              {"stay: the durable of their consumer does not read what is given again", "warn"},
 	"too_large":                {"stay: too large", "warn"},
@@ -32,8 +32,8 @@ type outcome struct {
 	Words, Tone string
 }
 
-// outcomesOf returns outcomes in words: what was done first, what stays last.
-func outcomesOf(counts map[string]int) []outcome {
+// outcomesOf returns outcomes of a kind of job in words: what was done first, what stays last.
+func outcomesOf(kind string, counts map[string]int) []outcome {
 	var out []outcome
 	for token, n := range counts {
 		if n == 0 {
@@ -42,6 +42,9 @@ func outcomesOf(counts map[string]int) []outcome {
 		o, ok := outcomeWords[token]
 		if !ok {
 			o.words, o.tone = "stay: "+lower(keptCause(token).Words), "warn"
+		}
+		if kind == adminapi.JobReplay && token == adminapi.OutcomeHandled {
+			o.words = "were handled by the consumer: left out"
 		}
 		out = append(out, outcome{n, o.words, o.tone})
 	}

@@ -6,7 +6,7 @@ import "maps"
 var pages = union(nowPages, firstPages, predictionPages, deadPages, keptPages, consumerPages, modelPages, livePages, jobPages, systemPages)
 
 // acts are what a person can do, by the patterns of their forms.
-var acts = union(predictionActs, deadActs, keptActs, consumerActs, jobActs)
+var acts = union(firstActs, predictionActs, deadActs, keptActs, consumerActs, jobActs)
 
 // streams are the pages' live parts, by their patterns.
 var streams = union[stream](liveStreams)

@@ -11,6 +11,9 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
+// archiveKind is the kind of consumers that archive outputs.
+const archiveKind = "archive"
+
 // predictionData is all about one prediction.
 type predictionData struct {
 	adminapi.Timeline
@@ -27,6 +30,8 @@ type predictionData struct {
 	Curl     string
 	Handlers []handler
 	Track    track
+	// Archives are the consumers that archive outputs.
+	Archives []string
 }
 
 func prediction(v *visit) (any, error) {
@@ -56,6 +61,15 @@ func prediction(v *visit) (any, error) {
 		for _, s := range sources.Sources {
 			if s.Name == d.Source {
 				header = s.SignatureHeader
+			}
+		}
+		return nil
+	})
+	g.Go(func() error {
+		consumers, _ := ask[adminapi.ConsumerList](v, "/consumers", nil) // without them a button is missing
+		for _, c := range consumers.Consumers {
+			if c.Kind == archiveKind {
+				d.Archives = append(d.Archives, c.Name)
 			}
 		}
 		return nil
@@ -112,10 +126,3 @@ func (d predictionData) Open() bool { return d.Prediction.Open() }
 
 // Path is that of the page.
 func (d predictionData) Path() string { return predictionPath(d.Source, d.ID) }
-
-// watchPrediction announces a prediction, so that the bridge expects its end.
-func watchPrediction(v *visit) (done, error) {
-	source, id := v.request.PostFormValue("source"), v.request.PostFormValue("id")
-	err := v.call(http.MethodPut, apiPrediction(source, id), []byte("{}"), nil, &bridge.Watched{})
-	return done{to: predictionPath(source, id)}, err
-}

@@ -25,11 +25,13 @@ var predictionPages = map[string]page{
 	"/predictions/{source}/{id}": {template: "prediction", title: "Prediction", rail: "predictions", live: true, load: prediction},
 	"/predictions/{source}":      {template: "prediction", title: "Prediction", rail: "predictions", live: true, load: prediction},
 	"/events/{seq}":              {template: "event", title: "Event", rail: "predictions", load: loadEvent},
+	"/events/replay":             orderPage("predictions", replayOrder),
 }
 
 var predictionActs = map[string]act{
-	"/again":             giveAgain,
+	"/events/replay":     orderAct("predictions", replayOrder),
 	"/predictions/watch": watchPrediction,
+	"/predictions/poll":  pollPrediction,
 }
 
 // predictionsData is a page of predictions.

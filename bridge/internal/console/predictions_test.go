@@ -130,7 +130,7 @@ func TestThePageOfAPredictionSaysWhyItIsNotHandled(t *testing.T) {
 	page := samplePage(t, sample("pred_1"), adminapi.ScopeRead, adminapi.ScopeAct)
 	require.Contains(t, page, "3 outputs, 2 archived. Not handled by billing.")
 	require.Contains(t, page, "Repair it.")
-	require.Contains(t, page, `name="dead" value="12"`)
+	require.Contains(t, page, `href="/dead/redrive?back=%2Fpredictions%2Fget3w%2Fpred_1&amp;consumer=billing&amp;seqs=12"`)
 	require.Contains(t, page, "&#34;n&#34;: 12345678901234567890", "a large number stays as it came")
 	require.Contains(t, page, "X-Signature: abc")
 	require.Contains(t, page, `<img src="/thumbs/get3w/pred_1/0"`)
@@ -141,7 +141,7 @@ func TestThePageOfAPredictionSaysWhyItIsNotHandled(t *testing.T) {
 
 	page = samplePage(t, sample("pred_1"), adminapi.ScopeRead)
 	require.Contains(t, page, "Repair it.")
-	require.NotContains(t, page, `action="/again"`, "the visitor may only read")
+	require.NotContains(t, page, `href="/dead/redrive`, "the visitor may only read")
 }
 
 func TestWhatWasPutOffIsNoAttempt(t *testing.T) {
@@ -185,42 +185,56 @@ func TestAnUnknownPredictionCanBeWatched(t *testing.T) {
 	require.Equal(t, "application/json", watched)
 }
 
-// Nothing is given before somebody has seen what it would do.
+// Nothing is given before somebody has seen what it would do, and a job does it. Its page leads
+// back to the prediction.
 func TestAnEventIsGivenAgainAfterADryRun(t *testing.T) {
 	t.Parallel()
-	answer := func(w http.ResponseWriter, r *http.Request) {
-		var call struct {
-			DryRun bool `json:"dry_run"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
-			t.Errorf("the call is no JSON: %v", err)
-		}
-		_, _ = w.Write([]byte(`{"dry_run":` + map[bool]string{true: "true", false: "false"}[call.DryRun] + `,"looked_at":1,"given":1}`))
-	}
 	c, api := newFake(t, map[string]any{
-		"POST /dead/redrive": http.HandlerFunc(answer), "POST /events/replay": http.HandlerFunc(answer),
+		"POST /jobs": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var call struct {
+				DryRun bool `json:"dry_run"`
+			}
+			if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
+				t.Errorf("the call is no JSON: %v", err)
+			}
+			var answer any = adminapi.Job{ID: "job1"}
+			if call.DryRun {
+				answer = adminapi.JobPlan{Total: 1, Count: 1, Rate: 1000, Outputs: &adminapi.OutputsPlan{Predictions: 1, Archived: 2, Gone: 1}}
+			}
+			if err := json.NewEncoder(w).Encode(answer); err != nil {
+				t.Error(err)
+			}
+		}),
 		"GET /consumers/billing": adminapi.ConsumerState{Name: "billing", State: "paused"},
+		"GET /jobs/job1":         adminapi.Job{ID: "job1", Kind: adminapi.JobRedrive, State: adminapi.JobDone},
 	})
-	form := url.Values{"source": {"get3w"}, "id": {"pred_1"}, "consumer": {"billing"}, "event": {"7"}, "dead": {"12"}}
-	_, page := submit(t, c, "/again", form)
-	require.Contains(t, page, "would be given to <strong>billing</strong> again")
-	require.Contains(t, page, "The consumer is paused")
-	require.Contains(t, api.told["/dead/redrive"], `"seqs":[12]`)
-	require.Contains(t, api.told["/dead/redrive"], `"dry_run":true`)
-	form.Set("do", "1")
-	_, page = submit(t, c, "/again", form)
-	require.Contains(t, page, "is given the event again")
-	require.Contains(t, page, `href="/predictions/get3w/pred_1#handlers"`)
-
-	form.Del("dead")
-	form.Set("run", "once")
-	_, page = submit(t, c, "/again", form)
-	require.Contains(t, page, "is given the event again")
-	require.Contains(t, api.told["/events/replay"], `"run":"once"`, "a form that is sent twice gives it once")
-
-	form.Set("event", "x")
-	_, page = submit(t, c, "/again", form)
-	require.Contains(t, page, "The form names no event")
+	for path, call := range map[string]string{
+		"/dead/redrive":  `{"kind":"redrive","seqs":[12]`,
+		"/events/replay": `{"kind":"replay","consumer":"billing","seqs":[12]`,
+	} {
+		form := url.Values{"consumer": {"billing"}, "seqs": {"12"}, "back": {"/predictions/get3w/pred_1"}}
+		api.told = map[string]string{}
+		status, page := see(t, c, path+"?"+form.Encode())
+		require.Equal(t, http.StatusOK, status, page)
+		require.Contains(t, page, "<strong>1</strong> of 1 would be given to ")
+		require.Contains(t, page, "The consumer is paused")
+		require.Contains(t, page, "<strong>2</strong> are archived, <strong>1</strong> is gone at the provider and in no archive.")
+		require.Contains(t, page, `href="/predictions/get3w/pred_1">Back`)
+		require.Equal(t, call+`,"dry_run":true}`, api.told["/jobs"])
+		form.Set("do", "1")
+		to, _ := submit(t, c, path, form)
+		require.Equal(t, "/jobs/job1?back=%2Fpredictions%2Fget3w%2Fpred_1", to)
+		_, page = see(t, c, to)
+		require.Contains(t, page, `href="/predictions/get3w/pred_1">See how it goes`)
+		form.Set("back", "https://elsewhere.example/")
+		to, _ = submit(t, c, path, form)
+		require.Equal(t, "/jobs/job1?back=%2F", to)
+		form.Set("seqs", "x")
+		_, page = submit(t, c, path, form)
+		require.Contains(t, page, "select")
+	}
+	_, page := see(t, c, "/events/replay?seqs=3")
+	require.Contains(t, page, "Nothing is selected", "nobody would get it")
 }
 
 func TestTheFirstRunIsShownUntilThereWasAnEvent(t *testing.T) {

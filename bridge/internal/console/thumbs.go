@@ -92,7 +92,7 @@ func sendThumb(w http.ResponseWriter, r *http.Request, t *thumb, status int) {
 // get returns the thumbnail of the output that the visitor's request names. The error is a
 // [*problem] of the API, or says that the thumbnail could not be made now.
 func (n *thumbnails) get(ctx context.Context, v *visit) (*thumb, error) {
-	key, since := thumbKey(outputPath(v.request)), n.kept.now()
+	key, since := thumbKey(v.outputPath()), n.kept.now()
 	t, head, err := n.known(ctx, v, key)
 	if t != nil || err != nil {
 		return t, err

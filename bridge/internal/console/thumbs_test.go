@@ -235,7 +235,7 @@ func TestThumbnailsAreBounded(t *testing.T) {
 		mu.Unlock()
 	}
 	ask := func(ctx context.Context, n int) int {
-		r := httptest.NewRequestWithContext(ctx, http.MethodGet, thumbPath("get3w", "p", n), nil)
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, string(thumbPath("get3w", "p", n)), nil)
 		r.Header.Set("Cookie", cookieName+"=secret")
 		w := httptest.NewRecorder()
 		c.ServeHTTP(w, r)

@@ -121,10 +121,10 @@ var views = []view{
 	{name: "alarms", pattern: "/system/alarms", path: fixed("/system/alarms?past=1")},
 	{name: "audit", pattern: "/system/audit", path: fixed("/system/audit")},
 
-	{name: "again", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_dead_1"), then: submits("", `form[action="/again"] button`)},
+	{name: "again", pattern: "/events/replay", path: fixed("/events/replay?consumer=billing&seqs=1&back=%2Fpredictions%2Fget3w%2Fpred_00")},
 	{name: "given", pattern: "/predictions/{source}/{id}", path: fixed("/predictions/get3w/pred_dead_1"), then: func(b *tab) {
-		b.press(`form[action="/again"] button`)
-		b.press(`main form[action="/again"] button`)
+		b.press(`main a[data-act]`)
+		b.press(`main form[action="/dead/redrive"] button[name=do]`)
 	}},
 }
 
