@@ -69,6 +69,11 @@ type Event struct {
 	// Signature is the sender's signature header as it came: with the secret, anyone can
 	// verify Body again.
 	Signature string
+	// Proof holds the other headers that prove a delivery, such as the time that Signature
+	// covers, by their canonical HTTP names.
+	Proof map[string]string
+	// Fields says where Body has the outputs and the error; zero for a body as Get3W writes it.
+	Fields Fields
 	// TraceParent is the W3C trace context of this hop.
 	TraceParent string
 	// Query holds the query parameters of the webhook URL that the source allows. The
@@ -121,10 +126,20 @@ func (e *Event) Kind() string {
 	return KindPrediction
 }
 
-// Prediction decodes the body, see [ParsePrediction]. The error wraps [ErrOtherKind] when
-// the event is not of [KindPrediction]: other bodies are JSON objects with outputs too.
+// Prediction decodes the body by the event's Fields, whichever provider has written it: see
+// [ParsePrediction] and [Fields]. The error wraps [ErrOtherKind] when the event is not of
+// [KindPrediction]: other bodies are JSON objects with outputs too.
 func (e *Event) Prediction() (*Prediction, error) {
-	return readBody(e, KindPrediction, "prediction", ParsePrediction)
+	if e.Fields == (Fields{}) {
+		return readBody(e, KindPrediction, "prediction", ParsePrediction)
+	}
+	return readBody(e, KindPrediction, "prediction", func(body []byte) (*Prediction, error) {
+		p, err := predictionAt(body, e.Fields)
+		if err == nil {
+			p.ID, p.Model, p.Status = e.PredictionID, e.Model, e.RawStatus
+		}
+		return p, err
+	})
 }
 
 // Archived decodes the body and ignores unknown fields. The error wraps [ErrOtherKind] when
@@ -185,8 +200,9 @@ func NewEventID(predictionID, status string, meaning []byte) string {
 // Header returns the event's header in CloudEvents 1.0 binary mode. It lacks [HeaderMsgID],
 // which differs between copies.
 func (e *Event) Header() Header {
-	h := make(Header, 16+len(e.Query))
-	values := make([]string, 0, 16+len(e.Query)) // one allocation for all
+	most := 17 + len(e.Query) + len(e.Proof)
+	h := make(Header, most)
+	values := make([]string, 0, most) // one allocation for all
 	set := func(key, value string) {
 		if value != "" {
 			values = append(values, encodePercent(value))
@@ -207,7 +223,11 @@ func (e *Event) Header() Header {
 	set(headerOrigin, e.Origin)
 	set(headerReceivedAt, formatTime(e.ReceivedAt))
 	set(headerSignature, e.Signature)
+	set(HeaderFields, e.Fields.String())
 	set(HeaderTraceParent, e.TraceParent)
+	for name, value := range e.Proof {
+		set(headerProof+strings.ToLower(name), value)
+	}
 	for key, value := range e.Query {
 		set(headerQueryPrefix+key, value)
 	}
@@ -250,6 +270,16 @@ func DecodeEvent(h Header, body []byte) (*Event, error) {
 			}
 			e.Query[name] = d.value(key)
 		}
+		if name, ok := strings.CutPrefix(key, headerProof); ok {
+			if e.Proof == nil {
+				e.Proof = make(map[string]string)
+			}
+			e.Proof[d.name(key, name)] = d.value(key)
+		}
+	}
+	var err error
+	if e.Fields, err = parseFields(d.value(HeaderFields)); err != nil {
+		d.fail(HeaderFields, err)
 	}
 	if d.err != nil {
 		return nil, d.err

@@ -34,6 +34,10 @@ const (
 	headerSignature       = "ce-signature"
 	headerQueryPrefix     = "hookspan-query-"
 	headerSentContentType = "hookspan-content-type"
+	// HeaderFields has the [Fields] of an event whose body is not written as Get3W writes it.
+	HeaderFields = "hookspan-fields"
+	// headerProof and the name of a request header: a header that proves a delivery.
+	headerProof = "hookspan-proof-"
 
 	// Headers of a kept delivery. A name of a request header follows the last two.
 	headerKeptSource    = "hookspan-source"
@@ -44,7 +48,6 @@ const (
 	headerKeptBytes     = "hookspan-body-bytes"
 	headerKeptCut       = "hookspan-headers-cut"
 	headerKeptTruncated = "hookspan-truncated"
-	headerKeptProof     = "hookspan-proof-"
 	headerKeptHeader    = "hookspan-header-"
 
 	// Headers of a dead letter.

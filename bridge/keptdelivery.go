@@ -32,6 +32,9 @@ const (
 // not make up for that.
 const CausePathToken = "path_token"
 
+// CauseUnconfirmed means that the provider did not confirm what a delivery says.
+const CauseUnconfirmed = "unconfirmed"
+
 // KeptDelivery is a delivery that did not become an event: it was not authentic, or
 // authentic and not usable. It holds enough to verify and read it again, and no secret: its
 // maker leaves out cookies, credentials and path tokens.
@@ -171,7 +174,7 @@ func (k *KeptDelivery) Message() Header {
 	for name, value := range k.Query {
 		h.Set(headerQueryPrefix+name, value)
 	}
-	h.setAll(headerKeptProof, k.Proof)
+	h.setAll(headerProof, k.Proof)
 	h.setAll(headerKeptHeader, k.Header)
 	return h
 }
@@ -224,7 +227,7 @@ func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
 		if name, ok := strings.CutPrefix(key, headerQueryPrefix); ok {
 			k.AddQuery(name, d.value(key))
 		}
-		if name, ok := strings.CutPrefix(key, headerKeptProof); ok {
+		if name, ok := strings.CutPrefix(key, headerProof); ok {
 			k.AddProof(d.name(key, name), d.values(key))
 		}
 		if name, ok := strings.CutPrefix(key, headerKeptHeader); ok {

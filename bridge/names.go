@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -64,6 +66,19 @@ func (n Names) Quarantine(source, cause string) string {
 	return n.prefix() + ".quarantine." + source + "." + cause
 }
 
+// UnconfirmedStream is the queue of deliveries whose provider has to be asked what they say.
+func (n Names) UnconfirmedStream() string { return n.upper("_UNCONFIRMED") }
+
+// UnconfirmedSubjects are the subjects that [Names.UnconfirmedStream] stores.
+func (n Names) UnconfirmedSubjects() []string { return []string{n.prefix() + ".unconfirmed.>"} }
+
+// Unconfirmed is the subject of a delivery to source about the prediction, of whose id it has a
+// hash.
+func (n Names) Unconfirmed(source, prediction string) string {
+	sum := sha256.Sum256([]byte(prediction))
+	return n.prefix() + ".unconfirmed." + source + "." + hex.EncodeToString(sum[:8])
+}
+
 // RefusedStream is the bounded ring of deliveries that were not authentic.
 func (n Names) RefusedStream() string { return n.upper("_REFUSED") }
 
@@ -118,6 +133,8 @@ func (n Names) StreamOf(subject string) string {
 		return n.EventsStream()
 	case first == "quarantine":
 		return n.QuarantineStream()
+	case first == "unconfirmed":
+		return n.UnconfirmedStream()
 	}
 	return ""
 }

@@ -13,6 +13,10 @@ const (
 	Spooled Result = "spooled"
 	// Quarantined: the delivery is durable and did not become an event.
 	Quarantined Result = "quarantined"
+	// Unconfirmed: the delivery is durable, and the provider will be asked what it says.
+	Unconfirmed Result = "unconfirmed"
+	// ProgressOnly: the delivery told of progress, was passed on and is not kept.
+	ProgressOnly Result = "progress"
 	// Erasure: the prediction was erased for good, so nothing of the delivery is kept.
 	Erasure Result = "erased"
 )

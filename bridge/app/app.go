@@ -32,6 +32,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/live"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/confirmer"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/consumers"
@@ -84,6 +85,7 @@ type App struct {
 	kept        keptDeliveries
 	ingress     *ingress.Server
 	providers   *providerSet
+	confirmer   *confirmer.Confirmer
 	submits     *submits
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer

@@ -99,13 +99,19 @@ func (l *lacking) nats() {
 	l.Check("nats", stream.CheckExternal(external))
 }
 
+// needsSecret reports whether webhooks of the source cannot be proved without a secret.
+func needsSecret(s config.Source) bool {
+	kind, err := s.Sender()
+	return err != nil || kind.NeedsSecret()
+}
+
 // source checks the secrets and the API key of a source. A retired secret only explains
 // refusals, and may be missing.
 func (l *lacking) source(name string) {
 	c := l.cfg
 	s, key := c.Sources[name], "sources."+name
 	if c.Has(config.RoleIngress) {
-		cfg, usable := source.Config{Name: name, Kind: s.Kind}, false
+		cfg, usable := source.Config{Name: name, Kind: s.Kind, Options: s.Options()}, !needsSecret(s)
 		for _, ref := range s.Secrets {
 			secret, err := ref.Resolve(l.getenv)
 			l.Check(key+".secrets", err)

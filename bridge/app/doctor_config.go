@@ -11,7 +11,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/doctor"
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/consumers/forward"
 )
 
@@ -93,14 +92,14 @@ func (e *examination) senders() []doctor.Source {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.cfg.Sources)) {
 		s := e.cfg.Sources[name]
-		kind, err := source.KindOf(s.Kind)
+		kind, err := s.Sender()
 		if err != nil {
 			continue // cannot happen: the configuration was checked
 		}
 		one := doctor.Source{
-			Name: name, MaxAge: time.Duration(s.MaxAge), LastAttempt: kind.Forgives(), RetrySpan: kind.RetrySpan(), OutputLife: kind.OutputLife(),
+			Name: name, MaxAge: time.Duration(s.MaxAge), LastAttempt: kind.Forgives, RetrySpan: kind.RetrySpan, OutputLife: kind.OutputLife,
 			// Another process may poll, which has the same configuration.
-			Polled: s.API.Key != "",
+			Polled: s.API.Key != "", HasSecret: !kind.NeedsSecret(),
 		}
 		for _, ref := range s.Secrets {
 			secret, err := ref.Resolve(e.getenv)

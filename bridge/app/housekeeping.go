@@ -35,7 +35,7 @@ func (a *App) runHousekeeping() error {
 	})
 	auditor := housekeeping.NewAuditor(s.consume, checkpoint, housekeeping.AuditorConfig{
 		Streams: []string{
-			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
+			names.EventsStream(), names.DeadStream(), names.QuarantineStream(), names.UnconfirmedStream(),
 			names.RefusedStream(), names.AlarmsStream(), names.AttemptsStream(), names.LaterStream(),
 			names.AdvisoriesStream(), names.PollsStream(), names.ErasedStream(),
 		},

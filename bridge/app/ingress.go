@@ -24,7 +24,7 @@ func (a *App) openIngress() error {
 	if err != nil {
 		return err
 	}
-	deps := ingress.Deps{Publisher: a.store.keep(), Quarantine: a.kept.quarantine, Refused: a.kept.refused, Alarms: a.store.alarms, Tracer: a.tracer}
+	deps := ingress.Deps{Publisher: a.store.keep(), Quarantine: a.kept.quarantine, Unconfirmed: a.kept.unconfirmed, Progress: a.progress(), Refused: a.kept.refused, Alarms: a.store.alarms, Tracer: a.tracer}
 	cfg, err := ingressConfig(a.cfg.Ingress)
 	if err != nil {
 		return err

@@ -15,14 +15,16 @@ import (
 )
 
 type keptDeliveries struct {
-	quarantine *quarantine.Quarantine
-	refused    *quarantine.Refused // writes while its Run runs
+	quarantine  *quarantine.Quarantine
+	unconfirmed *quarantine.Unconfirmed
+	refused     *quarantine.Refused // writes while its Run runs
 }
 
 func newKeptDeliveries(s *store) keptDeliveries {
 	return keptDeliveries{
-		quarantine: quarantine.NewQuarantine(s.keep(), s.cfg.Names(), s.alarms),
-		refused:    quarantine.NewRefused(erase.BlockGate{Blocks: s.publisher, Registry: s.erased}, s.cfg.Names(), s.alarms, s.log.Named("refused")),
+		quarantine:  quarantine.NewQuarantine(s.keep(), s.cfg.Names(), s.alarms),
+		unconfirmed: quarantine.NewUnconfirmed(s.keep(), s.cfg.Names()),
+		refused:     quarantine.NewRefused(erase.BlockGate{Blocks: s.publisher, Registry: s.erased}, s.cfg.Names(), s.alarms, s.log.Named("refused")),
 	}
 }
 
@@ -77,9 +79,9 @@ func KeptCauses() []string {
 		source.CauseNoID, source.CauseNoStatus, source.CauseTooLong, source.CauseStale,
 		source.CauseNoSecret, source.CauseNoSignature, source.CauseSeveralSignatures, source.CauseWrongLength, source.CauseNotHex,
 		source.CauseLooksBase64, source.CauseSignaturePrefix, source.CauseSecretSpace, source.CauseSecretPrefix, source.CauseSecretEncoded,
-		source.CauseRetiredSecret, source.CauseBodyChanged, source.CauseWrongSignature,
+		source.CauseRetiredSecret, source.CauseBodyChanged, source.CauseNoTime, source.CauseTimeOutside, source.CauseWrongSignature,
 	} {
 		causes = append(causes, string(cause))
 	}
-	return append(causes, bridge.CausePathToken, "too_large", "not_authentic")
+	return append(causes, bridge.CausePathToken, bridge.CauseUnconfirmed, "too_large", "not_authentic")
 }

@@ -6,8 +6,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/confirmer"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/source"
@@ -22,10 +24,21 @@ func (a *App) openPredictions() error {
 	if err != nil {
 		return err
 	}
+	confirmed := map[string]confirmer.Source{}
+	for name, s := range sources {
+		if s.Provider != nil && s.Source.Confirms() {
+			confirmed[name] = confirmer.Source{Source: s.Source, Provider: s.Provider, Rate: s.Rate}
+		}
+	}
 	a.predictions = predictions.NewLeader(a.store.consume, keptEvents{a.store.publisher, a.store.keep()}, predictions.Config{
 		Names: a.cfg.Names(), Sources: sources,
 		Keep: time.Duration(a.cfg.View.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
 		Process: processName(), Alarms: a.store.alarms, Logger: a.log,
+	})
+	events := keptEvents{a.store.publisher, a.store.keep()}
+	a.confirmer = confirmer.New(a.store.consume, confirmer.Config{
+		Names: a.cfg.Names(), Sources: confirmed, Publish: events.Publish, Quarantine: a.kept.quarantine.Keep,
+		Refuse: func(w *bridge.KeptDelivery) { a.kept.refused.Offer(w, nil) }, Logger: a.log.Named("confirmer"),
 	})
 	return a.register(a.predictions.Collectors()...)
 }
@@ -35,7 +48,7 @@ func (a *App) polledSources() (map[string]poller.SourceConfig, error) {
 	sources := map[string]poller.SourceConfig{}
 	for name, s := range a.cfg.Sources {
 		// The source only decodes the provider's answers, which needs no secret.
-		src, err := source.New(source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)})
+		src, err := source.New(source.Config{Name: name, Kind: s.Kind, Options: s.Options(), HasKey: s.API.Key != "", MaxAge: time.Duration(s.MaxAge)})
 		if err != nil {
 			return nil, err
 		}
@@ -55,6 +68,15 @@ func (a *App) runPredictions() error {
 	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
 		if err := a.predictions.Run(ctx, a.view); err != nil {
 			a.log.Error("overdue predictions are not polled any more; webhooks are still accepted", zap.Error(err))
+		}
+		return nil
+	}))
+	if a.ingress == nil {
+		a.group.Go(func() error { return a.kept.refused.Run(a.ctx) }) // otherwise the ingress runs it
+	}
+	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
+		if err := a.confirmer.Run(ctx); err != nil {
+			a.log.Error("providers are not asked any more about deliveries that they have to confirm; webhooks are still accepted", zap.Error(err))
 		}
 		return nil
 	}))

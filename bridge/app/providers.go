@@ -40,8 +40,12 @@ func (a *App) openProviders() error {
 			a.log.Error("NO API KEY: the provider of this source is not asked for predictions whose webhook does not come, and none is submitted; set the key: a variable and start again, or a file, which is read again by itself",
 				zap.String("source", name), zap.String("key", string(api.Key)), zap.Error(err))
 		}
+		kind, err := a.cfg.Sources[name].Sender()
+		if err != nil {
+			return fmt.Errorf("sources.%s: %w", name, err)
+		}
 		client, err := provider.New(provider.Config{
-			Source: name, BaseURL: api.BaseURL, Key: key, MaxBody: int64(a.cfg.Ingress.MaxBody),
+			Source: name, BaseURL: api.BaseURL, API: kind.API, Key: key, MaxBody: int64(a.cfg.Ingress.MaxBody),
 			UserAgent: a.userAgent(), Logger: a.log.Named("provider"),
 		})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
@@ -15,6 +16,8 @@ import (
 type SignedDelivery struct {
 	// Kind is the kind of the source, such as get3w.
 	Kind string
+	// Source has what the configuration changes of the kind.
+	Source config.Source
 	// Secrets are those of the source. Place is where they come from, for texts.
 	Secrets [][]byte
 	Place   string
@@ -43,7 +46,7 @@ type SignatureReport struct {
 // ExplainSignature says what a bridge would do with a delivery, and why its signature does not
 // match. The error is of an unknown kind.
 func ExplainSignature(d SignedDelivery) (SignatureReport, error) {
-	s, err := source.New(source.Config{Name: "source", Kind: d.Kind, Secrets: d.Secrets, Place: d.Place, MaxAge: d.MaxAge})
+	s, err := source.New(source.Config{Name: "source", Kind: d.Kind, Options: d.Source.Options(), Secrets: d.Secrets, Place: d.Place, MaxAge: d.MaxAge})
 	if err != nil {
 		return SignatureReport{}, err
 	}

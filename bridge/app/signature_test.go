@@ -45,5 +45,5 @@ func TestExplainSignature(t *testing.T) {
 		})
 	}
 	_, err := ExplainSignature(SignedDelivery{Kind: "none"})
-	require.ErrorContains(t, err, "use one of get3w")
+	require.ErrorContains(t, err, "use one of assemblyai")
 }

@@ -20,6 +20,8 @@ type liveSource struct {
 	retired   []config.SecretRef // where each of config.Retired is from
 	pathToken []byte
 	query     []string
+	// needsSecret: without a secret no webhook can be proved.
+	needsSecret bool
 }
 
 type sourceSet map[string]liveSource
@@ -42,9 +44,12 @@ func resolveSources(cfg *config.Config, getenv func(string) (string, bool)) (sou
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
 		s := cfg.Sources[name]
 		live := liveSource{
-			config: source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)},
+			config: source.Config{Name: name, Kind: s.Kind, Options: s.Options(), HasKey: s.API.Key != "", MaxAge: time.Duration(s.MaxAge)},
 			refs:   s.Secrets, retired: s.RetiredSecrets,
-			query: s.Query,
+			query: s.Query, needsSecret: needsSecret(s),
+		}
+		if kind, err := s.Sender(); err == nil && kind.NoWebhook {
+			continue
 		}
 		for _, ref := range s.Secrets {
 			secret, err := ref.Resolve(getenv)
@@ -73,7 +78,9 @@ func (set sourceSet) routes() ([]ingress.Route, error) {
 	var out []ingress.Route
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		live := set[name]
-		src, err := source.New(live.config)
+		cfg := live.config
+		cfg.FetchKeys = fetchKeys
+		src, err := source.New(cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +107,7 @@ func (set sourceSet) warn(log *zap.Logger, names []string) {
 				log.Warn("a retired secret is not there, so what it signs is not recognised", zap.String("source", name), zap.String("secret", string(live.retired[i])))
 			}
 		}
-		if !live.hasSecret() {
+		if live.needsSecret && !live.hasSecret() {
 			log.Error("NO SECRET: every webhook of this source is refused with 401; set one of its secrets: a variable and start again, or a file, which is read again by itself",
 				zap.String("source", name), zap.Any("secrets", live.refs))
 		}

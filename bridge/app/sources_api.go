@@ -3,7 +3,6 @@ package app
 import (
 	"strings"
 
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -25,7 +24,7 @@ func (a *App) sourceList() adminapi.SourceList {
 		for _, ref := range s.Secrets {
 			one.Secrets = append(one.Secrets, string(ref))
 		}
-		if kind, err := source.KindOf(s.Kind); err == nil && len(kind.ProofHeaders()) > 0 {
+		if kind, err := s.Sender(); err == nil && len(kind.ProofHeaders()) > 0 {
 			one.SignatureHeader = kind.ProofHeaders()[0]
 		}
 		list.Sources = append(list.Sources, one)

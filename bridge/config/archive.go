@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/consumers/archive"
 )
 
@@ -23,7 +22,8 @@ type Archive struct {
 	// Store is where outputs are kept: file:// and an absolute path, or
 	// s3://bucket/prefix?region=…. Default the folder archive in the data folder.
 	Store string `yaml:"store"`
-	// Hosts are the hosts that outputs may come from, redirects too. Default those of the
+	// Hosts are the hosts that outputs may come from, redirects too; "*.example.com" is every
+	// host below example.com. Default those of the
 	// kinds of the sources.
 	Hosts []string `yaml:"hosts"`
 	// AllowPrivate permits http, any port, and private or loopback addresses too, for local
@@ -50,8 +50,8 @@ func (a *Archive) fill(c *Config) {
 	var hosts []string
 	for name, s := range c.Sources {
 		life = max(life, Duration(c.OutputLife(name)))
-		if kind, err := source.KindOf(s.Kind); err == nil {
-			hosts = append(hosts, kind.OutputHosts()...)
+		if kind, err := s.Sender(); err == nil {
+			hosts = append(hosts, kind.OutputHosts...)
 		}
 	}
 	if len(a.Hosts) == 0 {

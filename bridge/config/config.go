@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -111,13 +110,13 @@ func (c *Config) Submits() bool { return c.Has(RoleAdmin) && c.Ingress.PublicURL
 // Names returns the names on the wire.
 func (c *Config) Names() bridge.Names { return bridge.Names{Prefix: c.NATS.Prefix} }
 
-// Duplicates returns how long the stream must know the id of an event: as long as any sender
-// repeats the event, and at least two hours.
+// Duplicates returns how long the stream must know the id of an event: an hour longer than any
+// sender repeats the event, and at least two hours.
 func (c *Config) Duplicates() time.Duration {
 	window := streams.MinDuplicates
 	for _, s := range c.Sources {
-		if kind, err := source.KindOf(s.Kind); err == nil {
-			window = max(window, kind.RetrySpan())
+		if kind, err := s.Sender(); err == nil {
+			window = max(window, kind.RetrySpan+time.Hour)
 		}
 	}
 	return window

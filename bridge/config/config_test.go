@@ -183,7 +183,7 @@ func TestConfigErrors(t *testing.T) {
 		{"cert alone", "nats: {url: \"nats://x\", tls: {cert: a}}\n", `cert and key come together`},
 		{"listen external", "nats: {url: \"nats://x\", listen: \"127.0.0.1:1\"}\n", `remove it or nats.url`},
 		{"source name", "sources:\n  Get3W: {}\n", `:2:`},
-		{"source kind", "sources:\n  a: {kind: gitlab}\n", `:2:13: sources.a.kind: unknown kind "gitlab": use one of get3w`},
+		{"source kind", "sources:\n  a: {kind: gitlab}\n", `:2:13: sources.a.kind: unknown kind "gitlab": use one of assemblyai`},
 		{"max age", "sources:\n  a: {max_age: 2h}\n", `use more than zero and at most 1h56m20s`},
 		{"query", "sources: {a: {query: [A]}}\n", `query parameter "A"`},
 		{"queries", "sources: {a: {query: [a,b,c,d,e,f,g,h,i]}}\n", `use at most 8`},

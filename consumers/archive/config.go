@@ -20,7 +20,8 @@ type Config struct {
 	// Location is where the archive is, required. A missing folder is created, with mode 0750;
 	// a bucket must exist. Several processes may share the archive.
 	Location Location
-	// Hosts are the names of the hosts that outputs may come from, required.
+	// Hosts are the names of the hosts that outputs may come from, required; *.example.com is every
+	// host below example.com.
 	// Hosts are compared as browsers compare them, without regard to case and spelling; the
 	// port of an address does not matter. Redirects may lead to these hosts only.
 	Hosts []string
@@ -124,12 +125,16 @@ func (c Config) validate() error {
 	return nil
 }
 
-// CheckHost returns an error unless h, in whatever spelling, can be the host of a URL. A pattern
-// cannot: it would silently match nothing.
+// CheckHost returns an error unless h, in whatever spelling, can be the host of a URL, or is "*." and
+// a host with a dot in it, which is every host below that one. Any other pattern would silently
+// match nothing.
 func CheckHost(h string) error {
-	_, err := canonicalHost(h)
-	if _, no := netip.ParseAddr(h); err != nil || no != nil && strings.ContainsAny(h, "/\\:@*?#[]% \t\r\n") {
-		return fmt.Errorf("%.80q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
+	name, family := strings.CutPrefix(h, "*.")
+	_, err := canonicalHost(name)
+	_, no := netip.ParseAddr(name)
+	switch {
+	case err != nil, no != nil && strings.ContainsAny(name, "/\\:@*?#[]% \t\r\n"), family && (no == nil || !strings.Contains(strings.Trim(name, "."), ".")):
+		return fmt.Errorf("%.80q is not a host name: write it without scheme, port and path, such as cdn.example.com, or *.example.com for all hosts below example.com", h)
 	}
 	return nil
 }

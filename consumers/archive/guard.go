@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,18 +28,30 @@ var (
 )
 
 type guard struct {
-	hosts        map[string]bool // as canonicalHost writes them
+	hosts map[string]bool // as canonicalHost writes them
+	// families are what names end in, such as .example.com for *.example.com.
+	families     []string
 	allowPrivate bool
 }
 
 func newGuard(c Config) guard {
 	g := guard{hosts: make(map[string]bool), allowPrivate: c.AllowPrivate}
 	for _, h := range c.Hosts {
+		family, is := strings.CutPrefix(h, "*.")
+		if name, err := canonicalHost(family); is && err == nil {
+			g.families = append(g.families, "."+name)
+			continue
+		}
 		if name, err := canonicalHost(h); err == nil { // always: Config.validate has checked the hosts
 			g.hosts[name] = true
 		}
 	}
 	return g
+}
+
+// permits reports whether outputs may come from a host, as canonicalHost writes it.
+func (g guard) permits(host string) bool {
+	return g.hosts[host] || slices.ContainsFunc(g.families, func(family string) bool { return len(host) > len(family) && strings.HasSuffix(host, family) })
 }
 
 // check returns a fault for an address of [readAddress], or the target of a redirect, that must
@@ -52,7 +65,7 @@ func (g guard) check(u *url.URL) *fault {
 			return f
 		}
 	}
-	if !g.hosts[u.Hostname()] {
+	if !g.permits(u.Hostname()) {
 		return refuse(host, "if outputs may come from there, add it to consumers.<name>.hosts", fmt.Errorf("%w: %q", errHost, host))
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !g.allowPrivate) {

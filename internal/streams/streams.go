@@ -21,6 +21,7 @@ const (
 	// Shares of the other streams, as a fraction of the events' bytes and a maximum.
 	deadShare, maxDeadBytes             = 8, 1 << 30
 	quarantineShare, maxQuarantineBytes = 16, 1 << 30
+	unconfirmedShare, maxUnconfirmed    = 16, 1 << 30
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
 	attemptsShare, maxAttemptsBytes     = 32, 256 << 20
 	laterShare, maxLaterBytes           = 8, 1 << 30
@@ -87,6 +88,10 @@ func (c Config) All() []jetstream.StreamConfig {
 		// Its deliveries were answered 200, so none may be discarded.
 		c.stream(n.QuarantineStream(), "authentic deliveries that could not become an event", n.QuarantineSubjects(), func(s *jetstream.StreamConfig) {
 			s.MaxBytes, s.Duplicates = c.share(quarantineShare, maxQuarantineBytes), MinDuplicates
+		}),
+		// Its deliveries were answered 200 too, and each goes once its provider was asked.
+		c.stream(n.UnconfirmedStream(), "deliveries whose provider has to be asked", n.UnconfirmedSubjects(), func(s *jetstream.StreamConfig) {
+			s.Retention, s.MaxBytes, s.Duplicates = jetstream.WorkQueuePolicy, c.share(unconfirmedShare, maxUnconfirmed), MinDuplicates
 		}),
 		// Its senders have proved nothing.
 		c.stream(n.RefusedStream(), "deliveries that were not authentic, the oldest go first", n.RefusedSubjects(), func(s *jetstream.StreamConfig) {

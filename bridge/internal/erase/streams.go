@@ -31,6 +31,7 @@ func streamPlaces(cfg Config) []Place {
 		{stream: n.LaterStream(), late: true, queue: true},
 		{stream: n.DeadStream(), late: true},
 		{stream: n.QuarantineStream()},
+		{stream: n.UnconfirmedStream(), queue: true},
 		{stream: n.RefusedStream()},
 		{stream: n.AttemptsStream(), late: true},
 		{stream: n.PollsStream()},

@@ -40,6 +40,12 @@ func (s *Server) accept(c echo.Context) error {
 	if err != nil {
 		return s.keep(ctx, req, err)
 	}
+	if route.Source.TellsProgress(event) {
+		return s.progress(c, event)
+	}
+	if route.Source.Confirms() {
+		return s.confirm(ctx, req, event)
+	}
 	line.event = event.ID
 	receipt, err := s.publish(ctx, event)
 	if err != nil {
@@ -61,7 +67,7 @@ func (s *Server) route(c echo.Context) (Route, error) {
 		s.raiseUnknownSource(name)
 		return route, errUnknownSource
 	}
-	accessLine(c).source = name
+	accessLine(c).source, accessLine(c).kind = name, route.Source.Kind()
 	if len(route.PathToken) == 0 && c.Param("token") != "" {
 		return route, echo.ErrNotFound // only other sources have this path
 	}
@@ -105,7 +111,7 @@ func newArrival(c echo.Context, route Route, body []byte, at time.Time) arrival 
 }
 
 // proof copies the headers by which the kind verifies, with every value.
-func proof(h http.Header, kind source.Kind) bridge.Header {
+func proof(h http.Header, kind *source.Kind) bridge.Header {
 	out := make(bridge.Header)
 	for _, name := range kind.ProofHeaders() {
 		if values := h.Values(name); len(values) > 0 {

@@ -65,6 +65,8 @@ type answer struct {
 	detail     string
 	// cause is for our log and metrics.
 	cause string
+	// outcome is what senders of some kinds are told otherwise.
+	outcome source.Outcome
 }
 
 // causeBusy: there was no room for the request.
@@ -77,19 +79,20 @@ const later = "10"
 // answers is the one place where an error becomes a status; everything else is
 // [accepted]. The first that matches counts.
 var answers = []answer{
-	{source.ErrNotAuthentic, http.StatusUnauthorized, "", "The delivery is not authentic: check the secret and the URL.", causeNotAuthentic},
-	{errUnknownSource, http.StatusNotFound, "", "No source of this name is configured.", "unknown_source"},
-	{errTooLarge, http.StatusRequestEntityTooLarge, "", "The body is larger than this endpoint accepts.", causeTooLarge},
-	{bridge.ErrTooLarge, http.StatusRequestEntityTooLarge, "", "The event is larger than the store accepts.", causeTooLarge},
-	{errEncoded, http.StatusUnsupportedMediaType, "", "Send the body without a content encoding.", "encoded"},
-	{errSlow, http.StatusRequestTimeout, "", "The body did not arrive in time.", "slow"},
-	{errCutOff, http.StatusBadRequest, "", "The body did not arrive whole.", "cut_off"},
-	{errBusy, http.StatusServiceUnavailable, later, "Too much is in flight: try again.", causeBusy},
-	{errRate, http.StatusTooManyRequests, later, "Too many requests come from this address: try again.", "rate"},
-	{errStopping, http.StatusServiceUnavailable, later, "This endpoint is shutting down: try again.", "stopping"},
-	{bridge.ErrFull, http.StatusServiceUnavailable, later, "The event store is full: try again.", "full"},
-	{bridge.ErrUnavailable, http.StatusServiceUnavailable, later, "The event store is unavailable: try again.", "unavailable"},
-	{bridge.ErrUnknown, http.StatusServiceUnavailable, later, "It is not known whether the event was stored: try again.", "unknown"},
+	{source.ErrNotAuthentic, http.StatusUnauthorized, "", "The delivery is not authentic: check the secret and the URL.", causeNotAuthentic, source.NotAuthentic},
+	{source.ErrNoKeys, http.StatusServiceUnavailable, later, "The keys of the sender are unavailable: try again.", "no_keys", source.ComeAgain},
+	{errUnknownSource, http.StatusNotFound, "", "No source of this name is configured.", "unknown_source", 0},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "", "The body is larger than this endpoint accepts.", causeTooLarge, 0},
+	{bridge.ErrTooLarge, http.StatusRequestEntityTooLarge, "", "The event is larger than the store accepts.", causeTooLarge, 0},
+	{errEncoded, http.StatusUnsupportedMediaType, "", "Send the body without a content encoding.", "encoded", 0},
+	{errSlow, http.StatusRequestTimeout, "", "The body did not arrive in time.", "slow", source.ComeAgain},
+	{errCutOff, http.StatusBadRequest, "", "The body did not arrive whole.", "cut_off", 0},
+	{errBusy, http.StatusServiceUnavailable, later, "Too much is in flight: try again.", causeBusy, source.ComeAgain},
+	{errRate, http.StatusTooManyRequests, later, "Too many requests come from this address: try again.", "rate", source.ComeAgain},
+	{errStopping, http.StatusServiceUnavailable, later, "This endpoint is shutting down: try again.", "stopping", source.ComeAgain},
+	{bridge.ErrFull, http.StatusServiceUnavailable, later, "The event store is full: try again.", "full", source.ComeAgain},
+	{bridge.ErrUnavailable, http.StatusServiceUnavailable, later, "The event store is unavailable: try again.", "unavailable", source.ComeAgain},
+	{bridge.ErrUnknown, http.StatusServiceUnavailable, later, "It is not known whether the event was stored: try again.", "unknown", source.ComeAgain},
 }
 
 // problem is the body of an error (RFC 9457).
@@ -111,13 +114,16 @@ func answerTo(err error) answer {
 	if errors.As(err, &http4xx) && http4xx.Code < http.StatusInternalServerError {
 		return answer{status: http4xx.Code, cause: "route"}
 	}
-	return answer{status: http.StatusInternalServerError, cause: "internal"}
+	return answer{status: http.StatusInternalServerError, cause: "internal", outcome: source.ComeAgain}
 }
 
 // respondError alone writes errors.
 func respondError(err error, c echo.Context) {
 	line := accessLine(c)
 	a := answerTo(err)
+	if line.kind != nil && a.outcome != 0 {
+		a.status = line.kind.Status(a.outcome, a.status)
+	}
 	line.cause, line.err = a.cause, err
 	if c.Response().Committed {
 		return

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -197,9 +197,7 @@ func request(t testing.TB, url, body string) *http.Request {
 
 func sign(t testing.TB, h http.Header, body string) {
 	t.Helper()
-	kind, err := source.KindOf("get3w")
-	require.NoError(t, err)
-	maps.Copy(h, kind.Sign([]byte(body), []byte(secret)))
+	h.Set(signing.Header, signing.Sign([]byte(body), []byte(secret)))
 }
 
 type response struct {

@@ -33,7 +33,7 @@ func TestQuarantined(t *testing.T) {
 	w := kept[0]
 	require.Equal(t, "get3w", w.Source)
 	require.Equal(t, "no_id", w.Cause)
-	require.Contains(t, w.Detail, `"id" is missing`)
+	require.Contains(t, w.Detail, "the id is missing")
 	require.WithinRange(t, w.ReceivedAt, before, time.Now())
 	require.Equal(t, "127.0.0.1", w.RemoteAddr)
 	require.Equal(t, res.header.Get("X-Request-Id"), w.RequestID)

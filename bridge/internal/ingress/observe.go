@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 )
 
@@ -23,6 +24,7 @@ type access struct {
 	requestID string
 	traceID   string // empty without traces
 	source    string
+	kind      *source.Kind // of the source
 	event     string
 	result    string
 	cause     string

@@ -23,6 +23,9 @@ func (s *Server) keep(ctx context.Context, req arrival, err error) error {
 	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
 		return s.quarantine(ctx, req, unusable)
 	}
+	if errors.Is(err, source.ErrNoKeys) {
+		return err // nobody knows yet
+	}
 	s.refuse(req)
 	if !req.route.Source.HasSecret() {
 		return fmt.Errorf("no secret is configured: %w", err)

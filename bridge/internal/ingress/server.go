@@ -56,12 +56,15 @@ type Publisher interface {
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 }
 
-// Deps take the deliveries. All are required.
+// Deps take the deliveries. All are required; Unconfirmed and Progress are used for sources of
+// kinds that need them.
 type Deps struct {
-	Publisher  Publisher
-	Quarantine Quarantine
-	Refused    Refused
-	Alarms     bridge.Alarmer
+	Publisher   Publisher
+	Quarantine  Quarantine
+	Unconfirmed Unconfirmed
+	Progress    Progress
+	Refused     Refused
+	Alarms      bridge.Alarmer
 	// Tracer begins the spans of deliveries; nil: none.
 	Tracer trace.Tracer
 }

@@ -62,7 +62,7 @@ func rigOn(t *testing.T, b *streamtest.Bench) *rig {
 }
 
 // Result implements [poller.Provider].
-func (r *rig) Result(_ context.Context, id string) ([]byte, error) {
+func (r *rig) Result(_ context.Context, id, _ string) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.polls = append(r.polls, id)

@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 var lone = `{"id":"p","status":"failed","error":"\ud800"}`
@@ -27,13 +27,9 @@ func (b *bench) hold(t *testing.T, body, cause string, change func(*bridge.KeptD
 // secret does.
 func (b *bench) refuse(t *testing.T, body string) {
 	t.Helper()
-	kind, err := source.KindOf("get3w")
-	require.NoError(t, err)
 	w := &bridge.KeptDelivery{Source: "get3w", Cause: "wrong_signature", ReceivedAt: received, Body: []byte(body), BodyBytes: int64(len(body))}
-	for name, values := range kind.Sign([]byte(body), []byte("right")) {
-		w.AddProof(name, values)
-	}
-	_, err = b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: b.Names.Refused("get3w", w.Cause), Header: nats.Header(w.Message()), Data: w.Body})
+	w.AddProof(signing.Header, []string{signing.Sign([]byte(body), []byte("right"))})
+	_, err := b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: b.Names.Refused("get3w", w.Cause), Header: nats.Header(w.Message()), Data: w.Body})
 	require.NoError(t, err)
 }
 

@@ -68,3 +68,27 @@ func keptMessage(subject string, w *bridge.KeptDelivery) *nats.Msg {
 	header[bridge.HeaderMsgID] = []string{w.MsgID()}
 	return &nats.Msg{Subject: subject, Header: header, Data: w.Body}
 }
+
+// Unconfirmed keeps deliveries whose provider has to be asked what they say. It is safe for
+// concurrent use.
+type Unconfirmed struct {
+	store stream.Storer
+	names bridge.Names
+}
+
+// NewUnconfirmed returns what writes to store, which must be as durable as that of events.
+func NewUnconfirmed(store stream.Storer, names bridge.Names) *Unconfirmed {
+	return &Unconfirmed{store: store, names: names}
+}
+
+// Keep is as [Quarantine.Keep], with the result [bridge.Unconfirmed].
+func (u *Unconfirmed) Keep(ctx context.Context, w *bridge.KeptDelivery, prediction string) (bridge.Receipt, error) {
+	receipt, err := u.store.Store(ctx, u.names.UnconfirmedStream(), keptMessage(u.names.Unconfirmed(w.Source, prediction), w))
+	if err != nil {
+		return bridge.Receipt{}, fmt.Errorf("keeping an unconfirmed delivery: %w", err)
+	}
+	if receipt.Result != bridge.Erasure {
+		receipt.Result = bridge.Unconfirmed
+	}
+	return receipt, nil
+}

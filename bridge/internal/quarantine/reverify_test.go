@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,20 +54,16 @@ func (b *bench) reverifier(p quarantine.Publisher) *quarantine.Reverifier {
 // keep keeps a delivery that was signed with the secret "right".
 func (b *bench) keep(t *testing.T, body string, change func(*bridge.KeptDelivery)) {
 	t.Helper()
-	kind, err := source.KindOf("get3w")
-	require.NoError(t, err)
 	w := &bridge.KeptDelivery{
 		Source: "get3w", Cause: "wrong_signature", ReceivedAt: received, ContentType: "application/json",
 		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Body: []byte(body), BodyBytes: int64(len(body)),
 	}
-	for name, values := range kind.Sign([]byte(body), []byte("right")) {
-		w.AddProof(name, values)
-	}
+	w.AddProof(signing.Header, []string{signing.Sign([]byte(body), []byte("right"))})
 	w.AddQuery("ref", "order 7")
 	if change != nil {
 		change(w)
 	}
-	_, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &natstest.Alarms{}).Keep(context.Background(), w)
+	_, err := quarantine.NewQuarantine(b.Publisher(), b.Names, &natstest.Alarms{}).Keep(context.Background(), w)
 	require.NoError(t, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -25,6 +26,8 @@ const (
 	CauseSecretEncoded     Cause = "secret_encoded"     // made with the secret, decoded from base64 or hex
 	CauseRetiredSecret     Cause = "retired_secret"     // made with a secret that is no longer accepted
 	CauseBodyChanged       Cause = "body_changed"       // white space or a byte order mark was added to the body or removed from it, or its JSON was written anew
+	CauseNoTime            Cause = "no_timestamp"       // the signed time or id is missing, or comes twice, or is no time
+	CauseTimeOutside       Cause = "timestamp_outside"  // rightly signed, too long before or after the receipt
 	CauseWrongSignature    Cause = "wrong_signature"    // nothing of the above
 )
 
@@ -47,34 +50,83 @@ func (s *Source) DiagnoseFully(d Delivery) (cause Cause, detail string) {
 
 func (s *Source) diagnose(d Delivery, room int) (cause Cause, detail string) {
 	names := s.kind.ProofHeaders()
-	if !s.HasSecret() {
-		return CauseNoSecret, fmt.Sprintf("no secret is configured: set %s", s.place)
-	}
-	if len(names) == 0 {
-		return CauseWrongSignature, "the delivery does not prove who sent it"
-	}
-	name := names[0]
-	values := d.Proof[name]
 	switch {
-	case len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == "":
+	case s.kind.NoWebhook:
+		return CauseWrongSignature, fmt.Sprintf("the provider of kind %s sends no webhooks: somebody else posts to this URL", s.kind.Name)
+	case !s.HasSecret():
+		return CauseNoSecret, fmt.Sprintf("no secret is configured: set %s", s.place)
+	case len(names) == 0:
+		return CauseWrongSignature, fmt.Sprintf("it cannot be read as a webhook of kind %s, and nothing else proves who sent it", s.kind.Name)
+	}
+	for i, name := range names {
+		if cause, detail := cameOnce(d.Proof, name, i == 0); cause != "" {
+			return cause, detail
+		}
+	}
+	t := &trial{proof: s.kind.Proof, delivery: d, name: names[0], room: room}
+	if cause, detail := s.signedTime(t); cause != "" {
+		return cause, detail
+	}
+	size := s.hexSize()
+	if cause, detail := s.match(t, d.Body, size); cause != "" {
+		return cause, detail
+	}
+	return s.shape(names[0], d.Proof[names[0]][0], size)
+}
+
+// cameOnce says what is wrong with the number of a header that proves a delivery.
+func cameOnce(proof bridge.Header, name string, signature bool) (Cause, string) {
+	values := proof[name]
+	missing := len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == ""
+	switch {
+	case missing && signature:
 		return CauseNoSignature, fmt.Sprintf("the header %s is missing: the request was not signed, or something on its way removes the header", name)
+	case missing:
+		return CauseNoTime, fmt.Sprintf("the header %s is missing, which the signature covers: something on its way removes it, or the source is of another kind", name)
 	case len(values) > 1:
 		return CauseSeveralSignatures, fmt.Sprintf("the header %s came more than once: something on its way adds one", name)
 	}
-	t := &trial{kind: s.kind, proof: d.Proof, name: name, room: room}
-	model := len(s.kind.Sign(nil, s.secrets[0]).Get(name))
-	if cause, detail := s.match(t, d.Body, model); cause != "" {
-		return cause, detail
+	return "", ""
+}
+
+// signedTime says what is wrong with the time that the signature covers. It lets the trial go on at
+// that time.
+func (s *Source) signedTime(t *trial) (Cause, string) {
+	p, is := s.kind.Proof.(timed)
+	if !is {
+		return "", ""
 	}
-	return s.shape(name, values[0], model)
+	at, tolerance, ok := p.signedAt(&t.delivery)
+	if !ok {
+		return CauseNoTime, "the signed time is missing or is not written as whole seconds since 1970"
+	}
+	received := t.delivery.ReceivedAt
+	if near(at, received, tolerance) {
+		return "", ""
+	}
+	t.delivery.ReceivedAt = at
+	if !t.fits(t.delivery.Proof.Get(t.name), t.delivery.Body, s.secrets...) {
+		return "", ""
+	}
+	return CauseTimeOutside, fmt.Sprintf("the signature is right, but of %v before the receipt, and %v either way are accepted: the clock of this machine is wrong, or somebody sends a captured request again",
+		received.Sub(at).Round(time.Second), tolerance)
+}
+
+// hexSize is the length of a signature that is the bare hexadecimal of a hash, 0 for other kinds.
+func (s *Source) hexSize() int {
+	h, is := s.kind.Proof.(*HMAC)
+	if !is || h.Encoding == "base64" || h.Prefix != "" || h.Separator != "" {
+		return 0
+	}
+	return hex.EncodedLen(h.newHash()().Size())
 }
 
 // trial tries combinations of signatures, secrets and bodies until it has hashed room bytes.
 type trial struct {
-	kind  Kind
-	proof bridge.Header
-	name  string
-	room  int
+	proof    Proof
+	delivery Delivery
+	name     string
+	room     int
 }
 
 func (t *trial) fits(signature string, body []byte, secrets ...[]byte) bool {
@@ -85,15 +137,22 @@ func (t *trial) fits(signature string, body []byte, secrets ...[]byte) bool {
 		return false
 	}
 	t.room -= len(usable) * (len(body) + hashing)
-	proof := maps.Clone(t.proof)
-	proof[t.name] = []string{signature}
-	return t.kind.Verify(proof, body, usable)
+	d := t.delivery
+	d.Body, d.Proof = body, maps.Clone(d.Proof)
+	d.Proof[t.name] = []string{signature}
+	return t.proof.Verify(&d, usable) == nil
 }
 
 // match searches for a changed secret, signature or body that makes the delivery authentic.
-// A signature of this kind has size characters.
+// A signature of this kind has size characters; 0 is for kinds that write more than hexadecimal.
 func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
-	came := t.proof[t.name][0]
+	came := t.delivery.Proof[t.name][0]
+	if size == 0 {
+		if cause, detail := s.matchSecret(t, came, body); cause != "" {
+			return cause, detail
+		}
+		return s.matchBody(t, came, body)
+	}
 	bare, wrapped := unwrap(came)
 	for _, signature := range []string{bare, fromBase64(bare)} {
 		if len(signature) != size {
@@ -110,6 +169,11 @@ func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
 		}
 		return CauseLooksBase64, fmt.Sprintf("the signature is right, but written in base64: the sender must write %s in hexadecimal", t.name)
 	}
+	return s.matchBody(t, bare, body)
+}
+
+// matchBody searches for a changed body that makes the delivery authentic.
+func (s *Source) matchBody(t *trial, bare string, body []byte) (Cause, string) {
 	for _, change := range bodyChanges {
 		if t.room > len(body) && t.fits(bare, change.undo(body), s.secrets...) {
 			return CauseBodyChanged, "the signature is that of the same body " + change.name + ": something on its way changes the body; it must pass it on byte for byte"
@@ -235,6 +299,9 @@ func fromBase64(signature string) string {
 // shape judges a signature by its looks alone; a signature of this kind has size
 // characters.
 func (s *Source) shape(name, came string, size int) (Cause, string) {
+	if size == 0 {
+		return s.wrong()
+	}
 	bare, wrapped := unwrap(came)
 	switch {
 	case len(bare) == size && wrapped:
@@ -246,6 +313,13 @@ func (s *Source) shape(name, came string, size int) (Cause, string) {
 	}
 	if _, err := hex.DecodeString(bare); err != nil {
 		return CauseNotHex, fmt.Sprintf("%s has characters that are not hexadecimal", name)
+	}
+	return s.wrong()
+}
+
+func (s *Source) wrong() (Cause, string) {
+	if !s.kind.NeedsSecret() {
+		return CauseWrongSignature, "no key of the sender made this signature: see whether something on the way writes the body anew, or somebody else posts to this URL"
 	}
 	return CauseWrongSignature, fmt.Sprintf("no secret of %s made this signature: compare it with the sender's, letter by letter, and see whether something on the way writes the body anew, or somebody else posts to this URL", s.place)
 }

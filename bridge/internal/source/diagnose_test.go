@@ -13,11 +13,11 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
-const plain = "the-secret-of-the-sender"
+const written = "the-secret-of-the-sender"
 
 // signedBy is a delivery of body with a signature of signed.
 func signedBy(key, signed, body string) Delivery {
-	return Delivery{Proof: get3w{}.Sign([]byte(signed), []byte(key)), Body: []byte(body), ReceivedAt: received}
+	return Delivery{Proof: sign([]byte(signed), []byte(key)), Body: []byte(body), ReceivedAt: received}
 }
 
 func with(d Delivery, values ...string) Delivery {
@@ -28,7 +28,7 @@ func with(d Delivery, values ...string) Delivery {
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	const text = `{"id":"a","status":"failed","error":"<é & 😀>","u":"https://x/y","n":1.50}`
-	good := signedBy(plain, text, text)
+	good := signedBy(written, text, text)
 	mac := good.Proof.Get(signing.Header)
 	raw, err := hex.DecodeString(mac)
 	require.NoError(t, err)
@@ -46,41 +46,41 @@ func TestDiagnose(t *testing.T) {
 		explain string
 	}{
 		{"no secret", "", good, CauseNoSecret, "set sources.get3w.secrets"},
-		{"no header", plain, with(good), CauseNoSignature, "missing"},
-		{"empty header", plain, with(good, " "), CauseNoSignature, "missing"},
-		{"two headers", plain, with(good, mac, mac), CauseSeveralSignatures, "came more than once"},
-		{"cut off", plain, with(good, mac[:32]), CauseWrongLength, "32 characters instead of 64"},
-		{"SHA-512", plain, with(good, mac+mac), CauseWrongLength, "128 characters"},
-		{"not hex", plain, with(good, strings.Repeat("x", 64)), CauseNotHex, "hexadecimal"},
-		{"base64", plain, with(good, base), CauseLooksBase64, "is right, but"},
-		{"base64 of something else", plain, with(good, base64.RawURLEncoding.EncodeToString(rawOther)), CauseLooksBase64, "another secret or body too"},
-		{"sha256=", plain, with(good, "sha256="+mac), CauseSignaturePrefix, "is right but for"},
-		{"v1, and base64", plain, with(good, "v1,"+base), CauseSignaturePrefix, "is right but for"},
-		{"quotes", plain, with(good, `"`+mac+`"`), CauseSignaturePrefix, "is right but for"},
-		{"sha256= of something else", plain, with(good, "sha256="+hex.EncodeToString(rawOther)), CauseSignaturePrefix, "another secret or body too"},
-		{"our line break", plain + "\n", good, CauseSecretSpace, "a line break around it that the sender does not have"},
-		{"our space", " " + plain, good, CauseSecretSpace, "sender does not have"},
-		{"sender's line break", plain, signedBy(plain+"\n", text, text), CauseSecretSpace, "remove it there"},
-		{"sender's Windows line break", plain, signedBy(plain+"\r\n", text, text), CauseSecretSpace, "remove it there"},
-		{"our prefix", "whsec_" + plain, good, CauseSecretPrefix, "without the prefix"},
-		{"our quotes", `"` + plain + `"`, good, CauseSecretPrefix, "without the prefix or the quotes"},
-		{"our quotes and line break", `"` + plain + "\"\n", good, CauseSecretPrefix, "quotes"},
-		{"sender's prefix", plain, signedBy("whsec_"+plain, text, text), CauseSecretPrefix, "as the sender has it"},
-		{"sender's quotes", plain, signedBy("'"+plain+"'", text, text), CauseSecretPrefix, "as the sender has it"},
-		{"encoded in base64", base64.StdEncoding.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
-		{"encoded in base64 with a prefix", "whsec_" + base64.StdEncoding.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
-		{"encoded in hex", hex.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
-		{"retired", plain, signedBy("the-old-secret", text, text), CauseRetiredSecret, "put the old one back"},
-		{"retired and sha256=", plain, with(good, "sha256="+signedBy("the-old-secret", text, text).Proof.Get(signing.Header)), CauseRetiredSecret, "put the old one back"},
-		{"byte order mark", plain, signedBy(plain, text, "\xef\xbb\xbf"+text), CauseBodyChanged, "byte order mark"},
-		{"line break added", plain, signedBy(plain, text, text+"\n"), CauseBodyChanged, "white space"},
-		{"line break cut", plain, signedBy(plain, text+"\n", text), CauseBodyChanged, "line break at its end"},
-		{"Windows line breaks", plain, signedBy(plain, "{\n}", "{\r\n}"), CauseBodyChanged, "Windows"},
-		{"written anew", plain, signedBy(plain, `{"a":  1}`, `{"a":1}`), CauseWrongSignature, "writes the body anew"},
-		{"another secret", plain, other, CauseWrongSignature, "letter by letter"},
-		{"another body", plain, signedBy(plain, text, strings.Replace(text, "failed", "faile", 1)), CauseWrongSignature, "letter by letter"},
-		{"not JSON", plain, signedBy(plain, "a", "b"), CauseWrongSignature, "letter by letter"},
-		{"4 MiB", plain, signedBy("another secret", long, long), CauseWrongSignature, "letter by letter"},
+		{"no header", written, with(good), CauseNoSignature, "missing"},
+		{"empty header", written, with(good, " "), CauseNoSignature, "missing"},
+		{"two headers", written, with(good, mac, mac), CauseSeveralSignatures, "came more than once"},
+		{"cut off", written, with(good, mac[:32]), CauseWrongLength, "32 characters instead of 64"},
+		{"SHA-512", written, with(good, mac+mac), CauseWrongLength, "128 characters"},
+		{"not hex", written, with(good, strings.Repeat("x", 64)), CauseNotHex, "hexadecimal"},
+		{"base64", written, with(good, base), CauseLooksBase64, "is right, but"},
+		{"base64 of something else", written, with(good, base64.RawURLEncoding.EncodeToString(rawOther)), CauseLooksBase64, "another secret or body too"},
+		{"sha256=", written, with(good, "sha256="+mac), CauseSignaturePrefix, "is right but for"},
+		{"v1, and base64", written, with(good, "v1,"+base), CauseSignaturePrefix, "is right but for"},
+		{"quotes", written, with(good, `"`+mac+`"`), CauseSignaturePrefix, "is right but for"},
+		{"sha256= of something else", written, with(good, "sha256="+hex.EncodeToString(rawOther)), CauseSignaturePrefix, "another secret or body too"},
+		{"our line break", written + "\n", good, CauseSecretSpace, "a line break around it that the sender does not have"},
+		{"our space", " " + written, good, CauseSecretSpace, "sender does not have"},
+		{"sender's line break", written, signedBy(written+"\n", text, text), CauseSecretSpace, "remove it there"},
+		{"sender's Windows line break", written, signedBy(written+"\r\n", text, text), CauseSecretSpace, "remove it there"},
+		{"our prefix", "whsec_" + written, good, CauseSecretPrefix, "without the prefix"},
+		{"our quotes", `"` + written + `"`, good, CauseSecretPrefix, "without the prefix or the quotes"},
+		{"our quotes and line break", `"` + written + "\"\n", good, CauseSecretPrefix, "quotes"},
+		{"sender's prefix", written, signedBy("whsec_"+written, text, text), CauseSecretPrefix, "as the sender has it"},
+		{"sender's quotes", written, signedBy("'"+written+"'", text, text), CauseSecretPrefix, "as the sender has it"},
+		{"encoded in base64", base64.StdEncoding.EncodeToString([]byte(written)), good, CauseSecretEncoded, "write it decoded"},
+		{"encoded in base64 with a prefix", "whsec_" + base64.StdEncoding.EncodeToString([]byte(written)), good, CauseSecretEncoded, "write it decoded"},
+		{"encoded in hex", hex.EncodeToString([]byte(written)), good, CauseSecretEncoded, "write it decoded"},
+		{"retired", written, signedBy("the-old-secret", text, text), CauseRetiredSecret, "put the old one back"},
+		{"retired and sha256=", written, with(good, "sha256="+signedBy("the-old-secret", text, text).Proof.Get(signing.Header)), CauseRetiredSecret, "put the old one back"},
+		{"byte order mark", written, signedBy(written, text, "\xef\xbb\xbf"+text), CauseBodyChanged, "byte order mark"},
+		{"line break added", written, signedBy(written, text, text+"\n"), CauseBodyChanged, "white space"},
+		{"line break cut", written, signedBy(written, text+"\n", text), CauseBodyChanged, "line break at its end"},
+		{"Windows line breaks", written, signedBy(written, "{\n}", "{\r\n}"), CauseBodyChanged, "Windows"},
+		{"written anew", written, signedBy(written, `{"a":  1}`, `{"a":1}`), CauseWrongSignature, "writes the body anew"},
+		{"another secret", written, other, CauseWrongSignature, "letter by letter"},
+		{"another body", written, signedBy(written, text, strings.Replace(text, "failed", "faile", 1)), CauseWrongSignature, "letter by letter"},
+		{"not JSON", written, signedBy(written, "a", "b"), CauseWrongSignature, "letter by letter"},
+		{"4 MiB", written, signedBy("another secret", long, long), CauseWrongSignature, "letter by letter"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := New(Config{Name: "get3w", Kind: "get3w", Secrets: [][]byte{[]byte(c.secret)}, Retired: [][]byte{nil, []byte("the-old-secret")}})
@@ -91,7 +91,7 @@ func TestDiagnose(t *testing.T) {
 			require.Equal(t, c.cause, cause, detail)
 			require.Contains(t, detail, c.explain)
 			require.LessOrEqual(t, len(detail), bridge.MaxKeptText)
-			for _, hidden := range []string{plain, "the-old-secret", mac, base, base64.StdEncoding.EncodeToString([]byte(plain))} {
+			for _, hidden := range []string{written, "the-old-secret", mac, base, base64.StdEncoding.EncodeToString([]byte(written))} {
 				require.NotContains(t, detail, hidden)
 			}
 			require.Equal(t, string(cause), bridge.EncodeToken(string(cause)))

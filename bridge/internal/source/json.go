@@ -25,14 +25,16 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(body) {
 		return nil, unusable(CauseEncoding, "the body is not valid UTF-8")
 	}
-	return fieldsOf(body, false)
+	return fieldsOf(body, nil)
 }
 
 // decoders are used again, since each allocates as much as a body has.
 var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
-// fieldsOf is readFields, or with lenient the reader of [Source.AcceptLenient].
-func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
+// fieldsOf is readFields, or, for bodies that are written as b says, the reader of
+// [Source.AcceptLenient].
+func fieldsOf(body []byte, b *Body) (map[string]json.RawMessage, error) {
+	lenient := b != nil
 	dec := decoders.Get().(*jsontext.Decoder)
 	defer func() {
 		dec.Reset(bytes.NewReader(nil)) // or it would keep the body
@@ -52,7 +54,7 @@ func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
 		case depth == 1 && from >= 0: // the end of a member's value
 			value := json.RawMessage(bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n"))
 			if lenient {
-				if err := ambiguous(fields, name, value); err != nil {
+				if err := ambiguous(b, fields, name, value); err != nil {
 					return nil, err
 				}
 			}
@@ -79,19 +81,41 @@ func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
 // meaning tells facts with the same status apart. For a terminal status it is the canonical
 // JSON (RFC 8785) of [status, outputs, error], the same for a retry, a re-encoded copy and
 // a polled answer; otherwise it is the raw body.
-func meaning(status string, body []byte, fields map[string]json.RawMessage) ([]byte, error) {
-	if !bridge.Terminal(status) {
-		return body, nil
+func meaning(e *bridge.Event, t told) ([]byte, error) {
+	if !bridge.Terminal(e.Status) {
+		return e.Body, nil
 	}
-	outputs, err := cutOutputs(fields["outputs"])
+	outputs := t.outputs
+	if e.Fields != (bridge.Fields{}) {
+		p, err := e.Prediction()
+		if err != nil {
+			return nil, err
+		}
+		if outputs, err = listed(p.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	outputs, err := cutOutputs(outputs)
 	if err != nil {
 		return nil, err
 	}
-	canonical := jsontext.Value(slices.Concat([]byte(`["`+status+`",`), outputs, []byte(","), orNull(fields["error"]), []byte("]")))
+	canonical := jsontext.Value(slices.Concat([]byte(`["`+e.Status+`",`), outputs, []byte(","), orNull(t.err), []byte("]")))
 	if err := canonical.Canonicalize(); err != nil {
 		return nil, err
 	}
 	return canonical, nil
+}
+
+// listed returns a list of addresses and of what the other outputs are.
+func listed(outputs []bridge.Output) (json.RawMessage, error) {
+	list := make([]any, len(outputs))
+	for i, o := range outputs {
+		list[i] = o.Raw
+		if o.URL != "" {
+			list[i] = o.URL
+		}
+	}
+	return json.Marshal(list)
 }
 
 // cutOutputs cuts addresses at their '?': the query is a signature of the provider's CDN

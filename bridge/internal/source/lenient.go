@@ -3,17 +3,12 @@ package source
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/hookspan/hookspan/bridge"
 )
-
-// telling are the fields that an event is made of.
-var telling = map[string]bool{"id": true, "status": true, "model": true, "completed_at": true, "outputs": true, "error": true}
-
-// naming are the fields that, beside the id, identify the fact.
-var naming = []string{"status", "outputs", "error"}
 
 // AcceptLenient is [Source.Accept] for a delivery that a person has looked at. It verifies
 // the delivery as Accept does, ignores its age and nesting depth, and reads it as far as
@@ -29,31 +24,34 @@ var naming = []string{"status", "outputs", "error"}
 // it is made of the whole body, so that replaced bytes never make two deliveries one event.
 // The errors are those of [Source.Accept].
 func (s *Source) AcceptLenient(d Delivery) (*bridge.Event, error) {
-	if !s.kind.Verify(d.Proof, d.Body, s.secrets) {
-		return nil, ErrNotAuthentic
+	if err := s.verify(&d); err != nil {
+		return nil, err
 	}
-	fields, err := fieldsOf(d.Body, true)
+	b := &s.kind.Body
+	fields, err := fieldsOf(d.Body, b)
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := fields["id"]; ok && !jsontext.Value(id).IsValid() {
-		return nil, unusable(CauseEncoding, `"id" has a surrogate without its other half, or is not valid UTF-8: readers differ in which prediction it is`)
+	for _, name := range tops(b.ID) {
+		if id, ok := fields[name]; ok && !jsontext.Value(id).IsValid() {
+			return nil, unusable(CauseEncoding, "the id has a surrogate without its other half, or is not valid UTF-8: readers differ in which prediction it is")
+		}
 	}
 	d.AnyAge = true
-	return s.event(d, fields, func(status string) ([]byte, error) {
-		for _, name := range naming {
+	return s.event(d, b.read(d.Body, fields), func(e *bridge.Event, t told) ([]byte, error) {
+		for _, name := range tops(b.Status, b.Outputs, b.Error) { // beside the id they identify the fact
 			if raw, ok := fields[name]; ok && !jsontext.Value(raw).IsValid() {
 				return d.Body, nil
 			}
 		}
-		return meaning(status, d.Body, fields)
+		return meaning(e, t)
 	})
 }
 
 // ambiguous returns an error when a field of the event has more than one reading. Fields
 // are the earlier ones, and value is JSON.
-func ambiguous(fields map[string]json.RawMessage, name string, value json.RawMessage) error {
-	if !telling[name] {
+func ambiguous(b *Body, fields map[string]json.RawMessage, name string, value json.RawMessage) error {
+	if !slices.Contains(tops(b.ID, b.Status, b.Model, b.CompletedAt, b.Outputs, b.Error), name) {
 		return nil
 	}
 	if before, twice := fields[name]; twice && !bytes.Equal(before, value) {

@@ -6,7 +6,6 @@ package source
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,11 +14,17 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/mediatype"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// ErrNotAuthentic means that nothing proves the configured sender: the signature is missing
-// or wrong, or no secret is configured. The sender reads its text, so it says no more.
-var ErrNotAuthentic = errors.New("signature missing or wrong")
+var (
+	// ErrNotAuthentic means that nothing proves the configured sender: the signature is missing
+	// or wrong, or no secret is configured. The sender reads its text, so it says no more.
+	ErrNotAuthentic = errors.New("signature missing or wrong")
+	// ErrNoKeys means that the sender's public keys cannot be had now, so nobody can say whether
+	// a delivery is authentic.
+	ErrNoKeys = errors.New("the public keys of the sender cannot be had")
+)
 
 // Cause says why a delivery cannot become an event. It is one token of a subject.
 type Cause string
@@ -81,8 +86,13 @@ type Delivery struct {
 type Config struct {
 	// Name must satisfy [bridge.CheckName].
 	Name string
-	// Kind is one of [Kinds].
-	Kind string
+	// Kind is one of [Kinds]. Options change what the kind says.
+	Kind    string
+	Options Options
+	// HasKey: the provider's API can be asked.
+	HasKey bool
+	// FetchKeys gets the document of a sender's public keys; nil for kinds that have none.
+	FetchKeys FetchKeys
 	// Secrets are the active secrets, several during a rotation; empty ones are ignored.
 	// Without a secret no delivery is authentic.
 	Secrets [][]byte
@@ -102,7 +112,8 @@ type Config struct {
 type Source struct {
 	name    string
 	place   string
-	kind    Kind
+	kind    *Kind
+	hasKey  bool
 	secrets [][]byte
 	retired [][]byte
 	held    []string // secrets and retired ones, without surrounding white space
@@ -114,9 +125,12 @@ func New(cfg Config) (*Source, error) {
 	if err := bridge.CheckName("source", cfg.Name); err != nil {
 		return nil, err
 	}
-	kind, err := KindOf(cfg.Kind)
+	kind, err := Customize(cfg.Kind, cfg.Options)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", cfg.Name, err)
+	}
+	if keys, is := kind.Proof.(*ed25519Keys); is {
+		kind.Proof = keys.with(cfg.FetchKeys)
 	}
 	if cfg.MaxAge < 0 {
 		return nil, fmt.Errorf("source %s: max age is %v, it cannot be negative", cfg.Name, cfg.MaxAge)
@@ -125,9 +139,17 @@ func New(cfg Config) (*Source, error) {
 		name:    cfg.Name,
 		place:   cmp.Or(cfg.Place, "sources."+cfg.Name+".secrets"),
 		kind:    kind,
+		hasKey:  cfg.HasKey,
 		secrets: notEmpty(cfg.Secrets),
 		retired: notEmpty(cfg.Retired),
 		maxAge:  cfg.MaxAge,
+	}
+	if kind.Proof != nil {
+		for _, secret := range s.secrets {
+			if err := kind.Proof.CheckSecret(secret); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.place, err)
+			}
+		}
 	}
 	for _, secret := range slices.Concat(s.secrets, s.retired) {
 		if bare := bytes.TrimSpace(secret); len(bare) > 0 {
@@ -151,11 +173,23 @@ func notEmpty(secrets [][]byte) [][]byte {
 // Name is the configured name.
 func (s *Source) Name() string { return s.name }
 
-// Kind is the kind of the sender.
-func (s *Source) Kind() Kind { return s.kind }
+// Kind is the kind of the sender, with the source's options.
+func (s *Source) Kind() *Kind { return s.kind }
 
-// HasSecret reports whether any secret is configured.
-func (s *Source) HasSecret() bool { return len(s.secrets) > 0 }
+// HasSecret reports whether deliveries can be proved: a secret is configured, or the kind needs
+// none.
+func (s *Source) HasSecret() bool { return len(s.secrets) > 0 || !s.kind.NeedsSecret() }
+
+// Confirms reports whether a delivery only tells that the provider is to be asked.
+func (s *Source) Confirms() bool {
+	return s.kind.Confirm == ConfirmAlways || s.kind.Confirm == ConfirmIfKey && s.hasKey
+}
+
+// TellsProgress reports whether an event of the source tells of progress only, so that nothing is
+// kept of it.
+func (s *Source) TellsProgress(e *bridge.Event) bool {
+	return slices.Contains(s.kind.Body.Progress, e.Status) || s.Confirms() && !bridge.Terminal(e.Status)
+}
 
 // minHeld is the length in bytes from which a secret is searched for inside other texts.
 // Shorter ones would match by accident.
@@ -173,49 +207,83 @@ func (s *Source) Holds(text string) bool {
 }
 
 // Accept verifies a delivery and returns its event. The error is [ErrNotAuthentic] or an
-// [*UnusableError]; both are about the delivery, never about this side.
+// [*UnusableError], which are about the delivery; or it wraps [ErrNoKeys], which is about this
+// side.
 func (s *Source) Accept(d Delivery) (*bridge.Event, error) {
-	if !s.kind.Verify(d.Proof, d.Body, s.secrets) {
-		return nil, ErrNotAuthentic
+	if err := s.verify(&d); err != nil {
+		return nil, err
 	}
-	return s.Read(d)
+	d.AnyAge = d.AnyAge || s.Confirms() // the provider will say how things are now
+	e, err := s.Read(d)
+	if err != nil && s.unproved() {
+		return nil, ErrNotAuthentic // whoever it was, the quarantine is not for strangers
+	}
+	return e, err
 }
 
-// Read is [Source.Accept] without the verification, for bodies whose origin is proved
-// otherwise, such as polled answers.
+// unproved reports whether nothing at all proves a delivery.
+func (s *Source) unproved() bool { return s.kind.Proof == nil && s.kind.Confirm == ConfirmAlways }
+
+func (s *Source) verify(d *Delivery) error {
+	switch {
+	case s.kind.NoWebhook || !s.HasSecret():
+		return ErrNotAuthentic
+	case s.kind.Proof == nil: // the path token, or what the provider answers
+		return nil
+	}
+	return s.kind.Proof.Verify(d, s.secrets)
+}
+
+// Read is [Source.Accept] without the verification, for bodies whose origin is proved otherwise.
 func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	fields, err := readFields(d.Body)
 	if err != nil {
 		return nil, err
 	}
-	return s.event(d, fields, func(status string) ([]byte, error) { return meaning(status, d.Body, fields) })
+	return s.event(d, s.kind.Body.read(d.Body, fields), meaning)
 }
 
-// event returns the event of a delivery with the fields. Meaning tells facts with the
-// status apart.
-func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning func(status string) ([]byte, error)) (*bridge.Event, error) {
-	p := bridge.NewPredictionHead(fields)
+// ReadAnswer returns the event of the API's answer about the prediction with the id. Its own error
+// is about an answer that names another prediction.
+func (s *Source) ReadAnswer(d Delivery, id string) (*bridge.Event, error) {
+	fields, err := readFields(d.Body)
+	if err != nil {
+		return nil, err
+	}
+	t := s.kind.Answer.read(d.Body, fields)
+	if len(s.kind.Answer.ID) == 0 {
+		t.id = id
+	}
+	e, err := s.event(d, t, meaning)
+	if err == nil && e.PredictionID != id {
+		return nil, fmt.Errorf("the answer is about prediction %q", printable.Truncate(e.PredictionID, maxDetail))
+	}
+	return e, err
+}
+
+// event returns the event of a delivery that tells t. Meaning tells facts with the same status
+// apart.
+func (s *Source) event(d Delivery, t told, meaning func(e *bridge.Event, t told) ([]byte, error)) (*bridge.Event, error) {
 	e := &bridge.Event{
 		Source:       s.name,
-		PredictionID: p.ID,
-		Model:        p.Model,
-		Status:       s.kind.Status(p.Status),
-		RawStatus:    p.Status,
+		PredictionID: t.id,
+		Model:        t.model,
+		Status:       t.status,
+		RawStatus:    t.rawStatus,
 		Origin:       d.Origin,
-		Time:         p.CompletedAt,
+		Time:         t.completedAt,
 		ReceivedAt:   d.ReceivedAt,
 		ContentType:  d.ContentType,
 		TraceParent:  d.TraceParent,
 		Query:        d.Query,
+		Fields:       t.fields,
 		Body:         d.Body,
 	}
 	if !mediatype.IsData(d.ContentType) {
 		// The body was read as JSON.
 		e.ContentType, e.SentContentType = mediatype.JSON, d.ContentType
 	}
-	if names := s.kind.ProofHeaders(); len(names) > 0 {
-		e.Signature = d.Proof.Get(names[0])
-	}
+	s.setProof(e, d.Proof)
 	if e.Time.IsZero() {
 		e.Time = d.ReceivedAt
 	}
@@ -227,7 +295,7 @@ func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning fu
 	if age := e.ReceivedAt.Sub(e.Time); !d.AnyAge && bridge.Terminal(e.Status) && s.maxAge > 0 && age > s.maxAge {
 		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
 	}
-	told, err := meaning(e.Status)
+	told, err := meaning(e, t)
 	if err != nil {
 		return nil, unusable(CauseSyntax, "%v", err)
 	}
@@ -236,12 +304,31 @@ func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning fu
 	return e, nil
 }
 
+// setProof keeps what proves the delivery with its event, unless that is the secret itself.
+func (s *Source) setProof(e *bridge.Event, proof bridge.Header) {
+	if IsPrivate(s.kind.Proof) {
+		return
+	}
+	for i, name := range s.kind.ProofHeaders() {
+		value := proof.Get(name)
+		switch {
+		case i == 0:
+			e.Signature = value
+		case value != "":
+			if e.Proof == nil {
+				e.Proof = make(map[string]string, 2)
+			}
+			e.Proof[name] = value
+		}
+	}
+}
+
 func checkLimits(e *bridge.Event) error {
 	switch {
 	case strings.TrimSpace(e.PredictionID) == "":
-		return unusable(CauseNoID, `"id" is missing, blank or not a string`)
+		return unusable(CauseNoID, "the id is missing, blank or not a string")
 	case e.RawStatus == "":
-		return unusable(CauseNoStatus, `"status" is missing, empty or not a string`)
+		return unusable(CauseNoStatus, "the status is missing, empty or not a string")
 	}
 	for _, l := range []struct {
 		what, value string
@@ -255,6 +342,11 @@ func checkLimits(e *bridge.Event) error {
 	} {
 		if len(l.value) > l.limit {
 			return unusable(CauseTooLong, "%s has %d bytes, at most %d are possible", l.what, len(l.value), l.limit)
+		}
+	}
+	for name, value := range e.Proof {
+		if len(value) > bridge.MaxSignature {
+			return unusable(CauseTooLong, "%s has %d bytes, at most %d are possible", name, len(value), bridge.MaxSignature)
 		}
 	}
 	if n := bridge.EncodedLen(e.Model); n > bridge.MaxModel {

@@ -34,9 +34,14 @@ func newSource(t testing.TB, secrets ...[]byte) *Source {
 	return s
 }
 
+// sign returns the proof of Get3W.
+func sign(body, secret []byte) bridge.Header {
+	return bridge.Header{signing.Header: {signing.Sign(body, secret)}}
+}
+
 func delivery(body string) Delivery {
 	return Delivery{
-		Proof: get3w{}.Sign([]byte(body), secret), Body: []byte(body),
+		Proof: sign([]byte(body), secret), Body: []byte(body),
 		ContentType: "application/json", ReceivedAt: received, Origin: bridge.OriginWebhook,
 	}
 }
@@ -75,8 +80,8 @@ func digest(t *testing.T, meaning string) string {
 func TestKnownVector(t *testing.T) {
 	t.Parallel()
 	const want = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-	require.Equal(t, want, get3w{}.Sign([]byte("Hello, World!"), secret).Get(signing.Header))
-	require.True(t, get3w{}.Verify(bridge.Header{signing.Header: {want}}, []byte("Hello, World!"), [][]byte{secret}))
+	require.Equal(t, want, sign([]byte("Hello, World!"), secret).Get(signing.Header))
+	require.NoError(t, get3w.Proof.Verify(&Delivery{Proof: bridge.Header{signing.Header: {want}}, Body: []byte("Hello, World!")}, [][]byte{secret}))
 }
 
 func TestNotAuthentic(t *testing.T) {
@@ -115,7 +120,7 @@ func TestNoSecretAcceptsNothing(t *testing.T) {
 		s := newSource(t, secrets...)
 		require.False(t, s.HasSecret())
 		d := delivery(documented)
-		for _, proof := range []bridge.Header{nil, get3w{}.Sign(d.Body, nil), get3w{}.Sign(d.Body, secret)} {
+		for _, proof := range []bridge.Header{nil, sign(d.Body, nil), sign(d.Body, secret)} {
 			d.Proof = proof
 			_, err := s.Accept(d)
 			require.ErrorIs(t, err, ErrNotAuthentic)

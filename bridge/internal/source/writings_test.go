@@ -34,8 +34,8 @@ func TestDiagnoseOfBodiesThatWereWrittenAnew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			came := spaced(strings.ReplaceAll(ascii, "<", `\u003c`)) // is none of the above
-			s := newSource(t, []byte(plain))
-			cause, detail := s.Diagnose(signedBy(plain, c.signed, came))
+			s := newSource(t, []byte(written))
+			cause, detail := s.Diagnose(signedBy(written, c.signed, came))
 			require.Equal(t, CauseBodyChanged, cause, detail)
 			require.Contains(t, detail, c.words)
 			cause, _ = s.Diagnose(signedBy("another secret", c.signed, came))
@@ -48,8 +48,8 @@ func TestDiagnoseOfBodiesThatWereWrittenAnew(t *testing.T) {
 func TestDiagnosisIsBounded(t *testing.T) {
 	t.Parallel()
 	signed := `{"a": "` + strings.Repeat("x", 2<<20) + `"}`
-	d := signedBy(plain, signed, strings.Replace(signed, ": ", ":", 1))
-	s := newSource(t, []byte(plain))
+	d := signedBy(written, signed, strings.Replace(signed, ": ", ":", 1))
+	s := newSource(t, []byte(written))
 	cause, _ := s.Diagnose(d)
 	require.Equal(t, CauseWrongSignature, cause)
 	cause, detail := s.DiagnoseFully(d)

@@ -40,7 +40,7 @@ func (p *Publisher) confirm(ctx context.Context, stream string, m *nats.Msg, r r
 		},
 	}
 	switch stream {
-	case p.names.QuarantineStream(), p.names.AlarmsStream():
+	case p.names.QuarantineStream(), p.names.UnconfirmedStream(), p.names.AlarmsStream():
 		// Ids of kept deliveries cover everything but time and origin of the receipt. Alarms of what
 		// lasts have one id, in whatever words each process, or the same one after a restart, tells of
 		// the cause. Only bridges write to both streams.

@@ -42,7 +42,7 @@ const trialName = "hookspan-doctor"
 func trials(n bridge.Names, provisions bool) []string {
 	events := n.EventsStream()
 	list := []string{
-		n.AllEvents(), n.AllAgain(trialName), n.DeadSubjects()[0], n.QuarantineSubjects()[0], n.RefusedSubjects()[0], n.AlarmsSubjects()[0], n.LaterSubjects()[0],
+		n.AllEvents(), n.AllAgain(trialName), n.DeadSubjects()[0], n.QuarantineSubjects()[0], n.UnconfirmedSubjects()[0], n.RefusedSubjects()[0], n.AlarmsSubjects()[0], n.LaterSubjects()[0],
 		n.AttemptsSubject(trialName), n.PollsSubject(trialName), n.ErasedSubject(trialName),
 		"$JS.API.STREAM.INFO." + events, "$JS.API.DIRECT.GET." + events, "$JS.API.CONSUMER.INFO." + events + "." + trialName,
 		"$JS.API.CONSUMER.MSG.NEXT." + events + "." + trialName, "$JS.ACK." + events + "." + trialName + ".1.1.1.1.0",

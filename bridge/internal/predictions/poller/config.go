@@ -49,9 +49,9 @@ type SourceConfig struct {
 type Provider interface {
 	// Result returns the prediction as the provider writes it: one JSON object, at most as
 	// large as a webhook. It returns within a minute. The error wraps
-	// [provider.ErrNoPrediction] or a [*provider.TryLaterError]; any other error may be
-	// temporary. No error holds the key.
-	Result(ctx context.Context, id string) ([]byte, error)
+	// [provider.ErrNoPrediction], [provider.ErrOpen] or a [*provider.TryLaterError]; any other
+	// error may be temporary. No error holds the key.
+	Result(ctx context.Context, id, model string) ([]byte, error)
 	// HasKey reports whether the provider can be polled now.
 	HasKey() bool
 }

@@ -85,11 +85,13 @@ func (p *poll) do(ctx context.Context) error {
 func (p *poll) request(ctx context.Context, now time.Time) reply {
 	ctx, cancel := context.WithTimeout(ctx, p.times.answer)
 	defer cancel()
-	body, err := p.source.Provider.Result(ctx, p.rec.ID)
+	body, err := p.source.Provider.Result(ctx, p.rec.ID, p.rec.Model)
 	var wait *provider.TryLaterError
 	switch {
 	case errors.As(err, &wait):
 		return reply{result: pollLimited, err: err, said: said(err)}
+	case errors.Is(err, provider.ErrOpen):
+		return reply{result: pollOpen, said: said(err)}
 	case errors.Is(err, provider.ErrNoPrediction):
 		return reply{result: pollNotFound, err: err, said: said(err)}
 	case err != nil:
@@ -100,12 +102,9 @@ func (p *poll) request(ctx context.Context, now time.Time) reply {
 
 // readReply reads the provider's answer about the prediction with the id.
 func readReply(src *source.Source, id string, body []byte, now time.Time) reply {
-	e, err := src.Read(source.Delivery{
+	e, err := src.ReadAnswer(source.Delivery{
 		Body: body, ContentType: "application/json", ReceivedAt: now, Origin: bridge.OriginPoll, AnyAge: true,
-	})
-	if err == nil && e.PredictionID != id {
-		err = fmt.Errorf("the answer is about prediction %q", printable.Truncate(e.PredictionID, maxSaid))
-	}
+	}, id)
 	switch {
 	case err != nil:
 		return reply{result: pollRefused, err: err, said: said(err)}

@@ -27,7 +27,7 @@ import (
 // fakeProvider is a provider's API.
 type fakeProvider func(ctx context.Context, id string) ([]byte, error)
 
-func (p fakeProvider) Result(ctx context.Context, id string) ([]byte, error) { return p(ctx, id) }
+func (p fakeProvider) Result(ctx context.Context, id, _ string) ([]byte, error) { return p(ctx, id) }
 
 func (p fakeProvider) HasKey() bool { return true }
 

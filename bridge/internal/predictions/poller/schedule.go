@@ -64,21 +64,36 @@ func (r *Poller) firstDue(rec *Record) time.Time {
 		by = rec.FirstSeen.Add(r.times.unknown)
 	}
 	takes := cmp.Or(fold.Seconds(rec.Estimate), usual)
-	due := later(by, rec.FirstSeen.Add(takes+r.cfg.Sources[rec.Source].PollAfter))
-	if last, known := r.lastDue(rec); known && last.Before(due) {
+	end := rec.FirstSeen.Add(takes)
+	due := later(by, end.Add(r.cfg.Sources[rec.Source].PollAfter))
+	if last, known := r.lastDue(rec, end); known && last.Before(due) {
 		return last
 	}
 	return due
 }
 
-// lastDue is the latest first poll, whatever is expected of the prediction: a day before
-// the outputs of one that ended at once are deleted.
-func (r *Poller) lastDue(rec *Record) (time.Time, bool) {
-	src := r.cfg.Sources[rec.Source].Source
-	if src == nil || src.Kind().OutputLife() <= rescue {
+// lastDue is the latest first poll, whatever is expected of the prediction: a day after the end, or
+// half of the life of its outputs when that is shorter, and a day before the outputs of a
+// prediction that ended at once are deleted.
+func (r *Poller) lastDue(rec *Record, end time.Time) (time.Time, bool) {
+	life := r.outputLife(rec.Source)
+	if life == 0 {
 		return time.Time{}, false
 	}
-	return rec.FirstSeen.Add(src.Kind().OutputLife() - rescue), true
+	last := end.Add(min(rescue, life/2))
+	if early := rec.FirstSeen.Add(life - rescue); life > 2*rescue && early.Before(last) {
+		return early, true
+	}
+	return last, true
+}
+
+// outputLife is how long the provider of a source keeps outputs, 0 when that is unknown.
+func (r *Poller) outputLife(name string) time.Duration {
+	src := r.cfg.Sources[name].Source
+	if src == nil {
+		return 0
+	}
+	return src.Kind().OutputLife
 }
 
 // Due returns when to poll for the prediction next. It is called whenever something becomes
@@ -96,7 +111,11 @@ func (r *Poller) backoff(rec *Record) time.Duration {
 	takes := cmp.Or(fold.Seconds(rec.Estimate), usual)
 	t := r.times
 	first := min(max(t.backoff, takes/3), t.backoffFirst)
-	d := backoff.Doubled(first, rec.Polls-1, t.backoffMax)
+	most := t.backoffMax
+	if life := r.outputLife(rec.Source); life > 0 {
+		most = min(most, life/2)
+	}
+	d := backoff.Doubled(first, rec.Polls-1, most)
 	return time.Duration(float64(d) * (1 + t.jitter*(2*rand.Float64()-1)))
 }
 

@@ -1,6 +1,7 @@
 // Package provider speaks the REST API of a provider: it polls for predictions and submits
-// them. It knows the API family of Get3W and WaveSpeedAI: v3, whose answers have an
-// envelope, and v1, whose answers are the bare prediction.
+// them. A [source.API] says how predictions of a provider are polled. Predictions are submitted as
+// Get3W documents it: v3, whose answers have an envelope, and v1, whose answers are the bare
+// prediction.
 package provider
 
 import (
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
 // ErrNoKey means that the client has no key and sent nothing.
@@ -26,8 +29,10 @@ type Config struct {
 	Source string
 	// BaseURL is the API's address, without a slash at the end.
 	BaseURL string
-	// Key is sent as a bearer token (RFC 6750), only to the host of BaseURL. It may be
-	// empty until [Client.SetKey].
+	// API says how a prediction is polled; its address does not count.
+	API source.API
+	// Key is sent in the headers that API names, only to the host of BaseURL. Submissions
+	// send it as a bearer token (RFC 6750). It may be empty until [Client.SetKey].
 	Key []byte
 	// MaxBody bounds an answer, in bytes.
 	MaxBody int64

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -101,7 +103,9 @@ func cutOff(w http.ResponseWriter, _ *http.Request) {
 func client(t *testing.T, url string, change func(*Config)) *Client {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	cfg := Config{Source: "get3w", BaseURL: url, Key: []byte(apiKey), MaxBody: 4 << 20, UserAgent: "Hookspan", Logger: zap.New(core)}
+	kind, err := source.KindOf("get3w")
+	require.NoError(t, err)
+	cfg := Config{Source: "get3w", BaseURL: url, API: kind.API, Key: []byte(apiKey), MaxBody: 4 << 20, UserAgent: "Hookspan", Logger: zap.New(core)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -124,7 +128,7 @@ func (c *Client) result(t *testing.T, id string) ([]byte, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	object, err := c.Result(ctx, id)
+	object, err := c.Result(ctx, id, "")
 	if err != nil {
 		require.NotContains(t, err.Error(), apiKey)
 		require.NotContains(t, err.Error(), c.cfg.BaseURL)
