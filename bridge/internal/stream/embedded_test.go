@@ -307,7 +307,7 @@ func TestStoreBytes(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
-	require.InDelta(t, 64<<20+64<<20+7*16<<20+8<<20, before, 1<<20, "events; hashes of what is erased; dead letters, quarantine, refused, attempt records, polls, waiting events and advisories; alarms")
+	require.InDelta(t, 64<<20+64<<20+8*16<<20+8<<20, before, 1<<20, "events; hashes of what is erased; dead letters, quarantine, unconfirmed, refused, attempt records, polls, waiting events and advisories; alarms")
 	e := natstest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)
