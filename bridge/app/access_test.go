@@ -30,6 +30,7 @@ var scopes = map[string]string{
 	"POST /consumers":                          "act",
 	"GET /consumers/:name":                     "read",
 	"POST /consumers/:name/filter-skips":       "read",
+	"GET /consumers/:name/history":             "read",
 	"POST /consumers/:name/pause":              "act",
 	"POST /consumers/:name/remove":             "act",
 	"POST /consumers/:name/resume":             "act",

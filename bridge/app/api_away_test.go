@@ -21,7 +21,7 @@ import (
 // answeredWithoutNATS are the routes that need no NATS: what the view, the journal and the
 // process have. Streams begin, and tell more when NATS is back.
 var answeredWithoutNATS = map[string]bool{
-	"GET /alarms": true, "GET /alarms/live": true, "GET /audit": true, "GET /config": true, "GET /dead": true, "GET /dead/groups": true, "GET /doctor": true, "GET /events": true, "GET /events/live": true,
+	"GET /alarms": true, "GET /alarms/live": true, "GET /audit": true, "GET /config": true, "GET /consumers/:name/history": true, "GET /dead": true, "GET /dead/groups": true, "GET /doctor": true, "GET /events": true, "GET /events/live": true,
 	"GET /journal": true, "POST /journal/resend": true, "GET /me": true, "GET /models": true, "GET /predictions": true, "GET /predictions/:source/:id": true,
 	"POST /test-events": true, "GET /predictions/:source/:id/events": true, "PUT /predictions/:source/:id": true, "GET /quarantine": true, "GET /sources": true, "GET /status": true, "GET /view": true,
 }

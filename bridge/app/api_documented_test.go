@@ -104,7 +104,7 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		})
 	}
 	lists := []string{
-		"/alarms", "/alarms?active=true", "/audit", "/config", "/consumers", "/dead", "/dead/groups", "/doctor", "/events", "/jobs", "/journal", "/me", "/models", "/names", "/predictions",
+		"/alarms", "/alarms?active=true", "/audit", "/config", "/consumers", "/consumers/handle/history", "/consumers/nobody/history", "/dead", "/dead/groups", "/doctor", "/events", "/jobs", "/journal", "/me", "/models", "/names", "/predictions",
 		"/predictions?q=a", "/quarantine", "/quarantine/causes", "/sources", "/status", "/view",
 	}
 	all := func() {
@@ -125,6 +125,11 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		}
 	}
 
+	require.Eventually(t, func() bool {
+		var history adminapi.ConsumerHistory
+		_, text := ask(http.MethodGet, "/consumers/handle/history", "")
+		return json.Unmarshal(text, &history) == nil && len(history.Backlog) > 0
+	}, time.Minute, 10*time.Millisecond, "what waits is written down from the start on")
 	require.True(t, accepts(t, a, "pred_1"))
 	status, text := ask(http.MethodPut, "/predictions/get3w/pred_2", `{"tenant":"acme","deadline":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
 	require.Equal(t, 200, status, string(text))

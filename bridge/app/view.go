@@ -88,6 +88,7 @@ func (a *App) runView() error {
 		return predictions.Register(ctx, a.store.consume, a.cfg.Names(), viewName(a.folder.Dir()), a.view, a.log)
 	}))
 	a.group.Go(func() error { a.viewWatch.run(a.ctx); return nil })
+	a.group.Go(a.provisioner.whenProvisioned(a.ctx, a.runBacklog))
 	return nil
 }
 

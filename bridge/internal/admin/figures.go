@@ -20,6 +20,8 @@ type Figures interface {
 	Models(ctx context.Context, sel adminapi.ModelSelection) (adminapi.ModelList, error)
 	Alarms(ctx context.Context, sel adminapi.AlarmSelection) (adminapi.AlarmList, error)
 	Status(ctx context.Context) (adminapi.Status, error)
+	// ConsumerHistory says how a consumer did; of one that nobody knows it is empty.
+	ConsumerHistory(ctx context.Context, name string) (adminapi.ConsumerHistory, error)
 }
 
 // RegisterFigures adds the routes that count.
@@ -28,6 +30,9 @@ func RegisterFigures(api *echo.Group, f Figures) {
 	api.GET("/dead/groups", get(h.groups))
 	api.GET("/models", get(h.models))
 	api.GET("/alarms", get(h.alarms))
+	api.GET("/consumers/:name/history", get(func(c echo.Context) (adminapi.ConsumerHistory, error) {
+		return f.ConsumerHistory(c.Request().Context(), c.Param("name"))
+	}))
 	api.GET("/status", get(func(c echo.Context) (adminapi.Status, error) { return f.Status(c.Request().Context()) }))
 }
 

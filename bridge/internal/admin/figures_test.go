@@ -47,6 +47,13 @@ func (a *asked) Status(context.Context) (adminapi.Status, error) {
 	}, a.err
 }
 
+func (a *asked) ConsumerHistory(_ context.Context, name string) (adminapi.ConsumerHistory, error) {
+	return adminapi.ConsumerHistory{
+		Backlog:  []adminapi.Backlog{{At: time.Now(), Pending: 3}},
+		Attempts: adminapi.AttemptCounts{Count: 1, Verdicts: map[string]int{name: 1}, P50: 0.04, P95: 0.04, Since: time.Now()},
+	}, a.err
+}
+
 func TestFiguresAPI(t *testing.T) {
 	a := &asked{}
 	s := start(t, "127.0.0.1:0")
@@ -57,6 +64,7 @@ func TestFiguresAPI(t *testing.T) {
 	require.Equal(t, "n", groups.Next)
 	require.Equal(t, adminapi.StatusFailing, ask[adminapi.Status](t, s, "/status", "").State)
 
+	require.Equal(t, map[string]int{"team": 1}, ask[adminapi.ConsumerHistory](t, s, "/consumers/team/history", "").Attempts.Verdicts)
 	ask[adminapi.ModelList](t, s, "/models", "")
 	require.Equal(t, adminapi.ModelSelection{Since: 24 * time.Hour, Limit: 100}, a.models)
 	ask[adminapi.ModelList](t, s, "/models?since=7d&order=newest&model=google/*&source=get3w", "")

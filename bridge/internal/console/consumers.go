@@ -48,6 +48,11 @@ type consumerData struct {
 	Snippets           []snippet
 	// Stream is the name of the stream of events.
 	Stream string
+	// History is how it did, for HistoryProblem empty.
+	History        history
+	HistoryProblem error
+	// Now is when the page was asked for.
+	Now time.Time
 }
 
 // why is the reason of a state, or the state in other words for one that has none.
@@ -79,7 +84,7 @@ func (d consumerData) Removable() bool { return d.Orphaned || d.Kind == "" }
 // consumer loads one consumer. What the page can do without is left out when it cannot be asked.
 func consumer(v *visit) (any, error) {
 	name := v.param("name")
-	var d consumerData
+	d := consumerData{Now: v.now}
 	var config adminapi.Config
 	var g errgroup.Group
 	g.Go(func() (err error) {
@@ -96,6 +101,10 @@ func consumer(v *visit) (any, error) {
 		if err == nil {
 			d.Alarms = list.Alarms
 		}
+		return nil
+	})
+	g.Go(func() error {
+		d.History.ConsumerHistory, d.HistoryProblem = ask[adminapi.ConsumerHistory](v, "/consumers/"+url.PathEscape(name)+"/history", nil)
 		return nil
 	})
 	g.Go(func() (err error) {

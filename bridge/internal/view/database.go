@@ -16,7 +16,7 @@ var schema string
 
 // schemaVersion is the PRAGMA user_version of files that this program reads. Raise it with
 // every change of schema.sql and of what the columns mean.
-const schemaVersion = 3
+const schemaVersion = 4
 
 const (
 	// readConns bounds the queries that run at the same time; more wait.

@@ -133,6 +133,15 @@ CREATE TABLE attempts (
   PRIMARY KEY (seq, consumer, at)
 ) WITHOUT ROWID;
 
+-- How many events waited for a consumer. The streams do not know it.
+CREATE TABLE backlogs (
+  start    INTEGER NOT NULL,               -- of five minutes
+  consumer TEXT NOT NULL,
+  pending  INTEGER NOT NULL,
+  PRIMARY KEY (consumer, start)
+) WITHOUT ROWID;
+CREATE INDEX backlogs_start ON backlogs (start);
+
 -- One row a dead letter. seq is the one in the stream of dead letters, at the place in the
 -- stream of events where the consumer read the event. A record of events that expired has
 -- no event.

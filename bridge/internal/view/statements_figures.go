@@ -49,6 +49,15 @@ const (
 	oldestKept        = `SELECT stored FROM kept WHERE stream = ? ORDER BY seq LIMIT 1`
 )
 
+// How consumers do.
+const (
+	setBacklog    = `INSERT INTO backlogs (start, consumer, pending) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET pending = excluded.pending`
+	selectBacklog = `SELECT start, pending FROM backlogs WHERE consumer = ? AND start > ? ORDER BY start`
+	deleteBacklog = `DELETE FROM backlogs WHERE start <= ?`
+
+	attemptsOfConsumer = `SELECT took, verdict, at FROM lanes WHERE consumer = ? AND seq > ?`
+)
+
 // The list of events.
 const (
 	numsOfEvents     = `SELECT seq FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?`
