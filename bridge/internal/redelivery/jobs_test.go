@@ -137,6 +137,10 @@ func TestAPlanTellsOfOutputs(t *testing.T) {
 	r := setup(t)
 	r.dead(2, 0)
 	r.publish("pred_0", "pred_1", "pred_2")
+	other := natstest.Event("pred_0")
+	other.ID += "again"
+	_, err := r.Publisher().Publish(t.Context(), other)
+	require.NoError(t, err)
 	j := r.work(r.Publisher())
 	plan := func(kind, call string) adminapi.JobPlan {
 		plan, err := j.Plan(t.Context(), adminapi.JobOrder{JobCall: adminapi.JobCall{Kind: kind}, Body: json.RawMessage(call), Rate: 100})
@@ -148,7 +152,7 @@ func TestAPlanTellsOfOutputs(t *testing.T) {
 	r.publish("pred_no_view")
 	p := plan(adminapi.JobReplay, `{"consumer":"team"}`)
 	require.Nil(t, p.Outputs)
-	require.Equal(t, 4, p.Count)
+	require.Equal(t, 5, p.Count)
 }
 
 // gated stores a block for each value of its gate.

@@ -67,11 +67,20 @@ func TestJudge(t *testing.T) {
 		require.Equal(t, c.kinds, strings.Join(kinds, " "), name)
 		require.Contains(t, strings.Join(what, "\n"), c.says, name)
 	}
+	_, problems := status.Judge(status.Facts{
+		Now: now, Dead: 1, Consumers: consumer(consumerstate.Failing), Sources: map[string]adminapi.SourceStatus{"get3w": {Overdue: 2}},
+		Alarms: []adminapi.Alarm{{Alarm: bridge.Alarm{Kind: "clock", Subject: "host", Text: "it jumped"}}},
+	})
+	subjects := map[string]string{}
+	for _, p := range problems {
+		subjects[p.Kind] = p.Subject
+	}
+	require.Equal(t, map[string]string{"missing": "get3w", "consumer_failing": "billing", "dead_letters": "", "clock": "host"}, subjects)
 	many := status.Facts{Now: now, Alarms: make([]adminapi.Alarm, 1000)}
 	for i := range many.Alarms {
 		many.Alarms[i].Kind, many.Alarms[i].Text = "clock", strings.Repeat("é", 1<<20)
 	}
-	_, problems := status.Judge(many)
+	_, problems = status.Judge(many)
 	require.Len(t, problems, 100)
 	require.LessOrEqual(t, len(problems[0].What), 1<<10)
 }
