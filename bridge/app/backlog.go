@@ -16,7 +16,7 @@ import (
 func (a *App) runBacklog(ctx context.Context) error {
 	for {
 		now := time.Now().UTC()
-		list, err := a.store.standing.get(ctx)
+		list, err := a.store.durables().List(ctx)
 		if err == nil {
 			pending := make(map[string]uint64, len(list))
 			for _, c := range list {

@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// BacklogStep is how often it is written down how many events wait for consumers, and
-	// BacklogKeep how long that is kept.
-	BacklogStep, BacklogKeep = 5 * time.Minute, 24 * time.Hour
+	// BacklogStep is how often it is written down how many events wait for consumers.
+	BacklogStep = 5 * time.Minute
+	// BacklogKeep is how long that is kept.
+	BacklogKeep = 24 * time.Hour
 	// maxBacklogs bounds the consumers of which that is kept: anybody may make durables.
 	maxBacklogs = 256
 )
