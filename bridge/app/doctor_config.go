@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/doctor"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/consumers/forward"
 )
 
@@ -99,7 +100,7 @@ func (e *examination) senders() []doctor.Source {
 		one := doctor.Source{
 			Name: name, MaxAge: time.Duration(s.MaxAge), LastAttempt: kind.Forgives, RetrySpan: kind.RetrySpan, OutputLife: kind.OutputLife,
 			// Another process may poll, which has the same configuration.
-			Polled: s.API.Key != "", HasSecret: !kind.NeedsSecret(),
+			Polled: s.API.Key != "", HasSecret: !kind.NeedsSecret(), NoWebhook: kind.NoWebhook, Unproved: kind.Confirm == source.ConfirmAlways,
 		}
 		for _, ref := range s.Secrets {
 			secret, err := ref.Resolve(e.getenv)

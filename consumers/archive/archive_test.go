@@ -252,7 +252,6 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*Config){
 		"location is empty":        func(c *Config) { c.Location = Location{} },
-		"hosts is empty":           func(c *Config) { c.Hosts = nil },
 		"not a host name":          func(c *Config) { c.Hosts = []string{"https://x"} },
 		`"cdn:443" is not`:         func(c *Config) { c.Hosts = []string{"cdn:443"} },
 		`"*x.com" is not`:          func(c *Config) { c.Hosts = []string{"a", "*x.com"} },

@@ -20,8 +20,8 @@ type Config struct {
 	// Location is where the archive is, required. A missing folder is created, with mode 0750;
 	// a bucket must exist. Several processes may share the archive.
 	Location Location
-	// Hosts are the names of the hosts that outputs may come from, required; *.example.com is every
-	// host below example.com.
+	// Hosts are the names of the hosts that outputs may come from; *.example.com is every host below
+	// example.com. Without any, only outputs that are no addresses are stored.
 	// Hosts are compared as browsers compare them, without regard to case and spelling; the
 	// port of an address does not matter. Redirects may lead to these hosts only.
 	Hosts []string
@@ -104,8 +104,6 @@ func (c Config) validate() error {
 	switch {
 	case c.Location.Dir == "" && c.Location.Bucket == "":
 		return fmt.Errorf("location is empty: name the folder or the bucket that outputs are kept in")
-	case len(c.Hosts) == 0:
-		return fmt.Errorf("hosts is empty: name the hosts that outputs may come from, such as cdn.example.com")
 	case c.MaxOutput < 0:
 		return fmt.Errorf("max output is %d bytes: it must be positive, or 0 for the default", c.MaxOutput)
 	case c.MaxBytes < 0 || c.MaxBytes > 0 && c.MaxBytes < 2*c.MaxOutput:

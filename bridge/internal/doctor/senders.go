@@ -19,6 +19,10 @@ type Source struct {
 	// LastAttempt is when the sender's last attempt begins at the earliest, and RetrySpan when it
 	// has ended at the latest, after the first has begun.
 	LastAttempt, RetrySpan time.Duration
+	// Unproved: no webhook counts before the provider has confirmed it.
+	Unproved bool
+	// NoWebhook: the provider sends none, and is only asked.
+	NoWebhook bool
 	// Polled: the provider is asked for predictions that are overdue.
 	Polled bool
 	// OutputLife is how long the provider keeps outputs, 0 when it does not say.
@@ -27,22 +31,35 @@ type Source struct {
 
 // Source judges what a sender may do, and how long an outage it forgives.
 func (r *Report) Source(s Source) {
-	if s.HasSecret {
+	switch {
+	case s.NoWebhook:
+		r.ok(CheckSource, s.Name, "no webhook is accepted, the provider is asked")
+	case s.Unproved:
+		r.ok(CheckSource, s.Name, "nothing proves its webhooks, so what they say is asked of the provider before it counts")
+	case s.HasSecret:
 		r.ok(CheckSource, s.Name, "only signed webhooks are accepted")
-	} else {
+	default:
 		r.problem(CheckSource, s.Name, "set one of sources."+s.Name+".secrets", "it has no secret, so every webhook is refused, and given up by its sender after %v", s.RetrySpan)
 	}
 	life := "the provider does not say how long it keeps outputs"
 	if s.OutputLife > 0 {
 		life = "the provider keeps outputs for " + days(s.OutputLife)
 	}
+	forgives := fmt.Sprintf("an outage of up to %v loses no webhook; ", s.LastAttempt)
+	longer := "after a longer one"
+	if s.LastAttempt == 0 {
+		forgives, longer = "the sender documents no repeats, so an outage loses the webhooks that fall into it; ", "afterwards"
+	}
+	if s.NoWebhook {
+		forgives, longer = "the provider sends no webhooks; ", "instead"
+	}
 	if s.Polled {
 		r.note(CheckOutage, s.Name, "announce predictions, or submit them through the bridge: the provider lists none",
-			"an outage of up to %v loses no webhook; after a longer one the provider is asked for predictions that were announced, and those that nobody announced are lost; %s", s.LastAttempt, life)
+			"%s%s the provider is asked for predictions that were announced, and those that nobody announced are lost; %s", forgives, longer, life)
 		return
 	}
 	r.warning(CheckOutage, s.Name, "set sources."+s.Name+".api.key and run the role reconciler, and announce predictions or submit them through the bridge",
-		"an outage of up to %v loses no webhook; one that is longer loses those that fall into it, since nobody asks the provider for them; %s", s.LastAttempt, life)
+		"%s%s nobody asks the provider for what is missing; %s", forgives, longer, life)
 }
 
 func days(d time.Duration) string {

@@ -151,7 +151,7 @@ func (r *Reverifier) event(e *adminapi.KeptEntry, o adminapi.ReverifyOptions) (e
 		// This source also requires its path token.
 		return nil, bridge.CausePathToken
 	}
-	return r.read(e, o.AcceptStale, (*source.Source).Accept)
+	return r.read(e, o.AcceptStale, (*source.Source).Accept, (*source.Source).Read)
 }
 
 // lenient is [Reverifier.event] for an entry that a person has examined.
@@ -159,16 +159,23 @@ func (r *Reverifier) lenient(e *adminapi.KeptEntry) (event *bridge.Event, cause 
 	if e.Place != adminapi.PlaceQuarantine || e.Cause == bridge.CausePathToken {
 		return nil, causeNotAuthentic
 	}
-	return r.read(e, true, (*source.Source).AcceptLenient)
+	return r.read(e, true, (*source.Source).AcceptLenient, (*source.Source).ReadLenient)
 }
 
-func (r *Reverifier) read(e *adminapi.KeptEntry, anyAge bool, accept func(*source.Source, source.Delivery) (*bridge.Event, error)) (event *bridge.Event, cause string) {
+// read reads an entry that accept verifies. Proved is for entries of the quarantine whose proof
+// was the secret itself, which is not kept: what is there was authentic when it came.
+func (r *Reverifier) read(e *adminapi.KeptEntry, anyAge bool, accept, proved func(*source.Source, source.Delivery) (*bridge.Event, error)) (event *bridge.Event, cause string) {
 	src := r.sources(e.Source)
+	if src != nil && e.Place == adminapi.PlaceQuarantine && source.IsPrivate(src.Kind().Proof) {
+		accept = proved
+	}
 	switch {
 	case e.Truncated:
 		return nil, causeTruncated
 	case src == nil:
 		return nil, causeUnknownSource
+	case src.Confirms():
+		return nil, bridge.CauseUnconfirmed // the provider's answer counts alone
 	}
 	event, err := accept(src, source.Delivery{
 		Proof:       maps.Clone(e.Proof),

@@ -27,6 +27,12 @@ func (s *Source) AcceptLenient(d Delivery) (*bridge.Event, error) {
 	if err := s.verify(&d); err != nil {
 		return nil, err
 	}
+	return s.ReadLenient(d)
+}
+
+// ReadLenient is [Source.AcceptLenient] without the verification, for bodies whose origin is proved
+// otherwise.
+func (s *Source) ReadLenient(d Delivery) (*bridge.Event, error) {
 	b := &s.kind.Body
 	fields, err := fieldsOf(d.Body, b)
 	if err != nil {
