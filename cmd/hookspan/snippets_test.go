@@ -115,14 +115,21 @@ func TestConfigurationsOfTheDocuments(t *testing.T) {
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secretFile, []byte(strings.Repeat("s", 32)), 0o600))
 	found := 0
-	for _, document := range []string{"README.md", "docs/cli.md", "docs/configuration.md", "docs/first-steps.md", "docs/operations.md", "docs/predictions.md", "docs/why.md", "docs/write-a-consumer.md"} {
+	documents := []string{"README.md", "docs/cli.md", "docs/configuration.md", "docs/first-steps.md", "docs/operations.md", "docs/predictions.md", "docs/why.md", "docs/write-a-consumer.md"}
+	for name := range recipePrograms {
+		documents = append(documents, "docs/recipes/"+name)
+	}
+	for _, document := range documents {
 		for _, text := range snippets(t, document, "yaml") {
 			found++
 			text = regexp.MustCompile(`file:/run/secrets/[a-z0-9-]+`).ReplaceAllString(text, "file:"+secretFile)
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(text), 0o600))
 			cmd := command(t, dir, "config", "check", "--no-secrets", "hookspan.yaml")
-			cmd.Env = append(cmd.Env, "BILLING_SECRET="+strings.Repeat("s", 32), "GET3W_API_KEY=key-of-the-api")
+			cmd.Env = append(cmd.Env, "GET3W_API_KEY=key-of-the-api")
+			for _, name := range []string{"BILLING", "GALLERY", "SUPPORT", "FLASK", "EXPRESS"} {
+				cmd.Env = append(cmd.Env, name+"_SECRET="+strings.Repeat("s", 32))
+			}
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s:\n%s\n%s", document, text, out)
 		}

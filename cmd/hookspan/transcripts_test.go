@@ -72,8 +72,8 @@ const (
 var (
 	// A page has blocks of what is typed and seen, and comments: what is done unseen with run, with
 	// until again and again as long as it fails, and with get an address that is asked until its
-	// answer has the words behind it.
-	typed = regexp.MustCompile("(?ms)^" + console + "(.*?)^```$|^<!-- (run|until|get) ([^\n]*) -->$")
+	// answer has the words behind it. A block below a name is that file.
+	typed = regexp.MustCompile("(?ms)^" + console + "(.*?)^```$|^<!-- (run|until|get) ([^\n]*) -->$|^`([\\w.-]+)`:\n\n```[a-z]+\n(.*?)^```$")
 	// reads are commands that are typed again until they show what is expected.
 	reads = regexp.MustCompile(`^hookspan (\S+ )?(list|show|groups|status|alarms|health|doctor)\b|--dry-run|^cat `)
 	// ids are of one run. What a page shows and what the run has are one and the same.
@@ -117,6 +117,7 @@ func same(a, b string, anyOrder bool) bool {
 // sitting is a person at a shell, in the folder of a bridge.
 type sitting struct {
 	t     *testing.T
+	dir   string
 	in    io.Writer
 	out   safeBuffer
 	typed int
@@ -127,20 +128,25 @@ type sitting struct {
 
 // openShell starts a shell in which hookspan is this program. In its folder is hookspan.yaml, the
 // first configuration of the page.
-func openShell(t *testing.T, page string) *sitting {
+func openShell(t *testing.T, page string, environment ...string) *sitting {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	dir, bin := t.TempDir(), t.TempDir()
-	s := &sitting{t: t, shown: []string{"/srv/bridge"}, real: []string{dir}}
-	for _, port := range []string{"8080", "8081", "4222", "8090", "3000"} {
+	s := &sitting{t: t, dir: dir, shown: []string{"/srv/bridge"}, real: []string{dir}}
+	for _, port := range []string{"8080", "8081", "4222", "8090", "3000", "3001", "3002", "3003"} {
 		s.shown = append(s.shown, "127.0.0.1:"+port)
 		s.real = append(s.real, net.JoinHostPort("127.0.0.1", strconv.Itoa(natstest.FreePort(t))))
 	}
+	repository, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	s.shown, s.real = append(s.shown, "../hookspan"), append(s.real, repository)
 	_, yaml, _ := strings.Cut(page, "```yaml\n")
 	yaml, _, _ = strings.Cut(yaml, "```")
-	put(t, dir, "hookspan.yaml", s.toReal(yaml+`ingress: {listen: "127.0.0.1:8080", public_url: "http://127.0.0.1:8080"}
-admin: {listen: "127.0.0.1:8081"}
+	if !strings.Contains(yaml, "ingress:") {
+		yaml += `ingress: {listen: "127.0.0.1:8080", public_url: "http://127.0.0.1:8080"}` + "\n"
+	}
+	put(t, dir, "hookspan.yaml", s.toReal(yaml+`admin: {listen: "127.0.0.1:8081"}
 nats: {listen: "127.0.0.1:4222", events: {max_bytes: 64MiB}}
 `))
 	require.NoError(t, os.Symlink(self, filepath.Join(bin, "hookspan")))
@@ -157,6 +163,7 @@ nats: {listen: "127.0.0.1:4222", events: {max_bytes: 64MiB}}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &s.out, &s.out
 	cmd.Env = append(os.Environ(), asHookspan+"=1", "PATH="+bin+":"+os.Getenv("PATH"), //nolint:forbidigo // it goes on to another program
 		"GET3W_WEBHOOK_SECRET="+secret, "GET3W_API_KEY=a-key-of-the-provider", "BILLING_SECRET=a-secret-of-the-billing-service")
+	cmd.Env = append(cmd.Env, environment...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.in, err = cmd.StdinPipe()
 	require.NoError(t, err)
@@ -184,11 +191,11 @@ func serveAs(address string, args []string) {
 	panic(err)
 }
 
-// transcribe runs a page.
-func transcribe(t *testing.T, path string) {
+// transcribe runs a page, with more in the environment of its commands.
+func transcribe(t *testing.T, path string, environment ...string) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	s := openShell(t, string(text))
+	s := openShell(t, string(text), environment...)
 	made := typed.ReplaceAllStringFunc(string(text), func(piece string) string {
 		found := typed.FindStringSubmatch(piece)
 		switch found[2] {
@@ -201,6 +208,10 @@ func transcribe(t *testing.T, path string) {
 			url, words, _ := strings.Cut(s.toReal(found[3]), " ")
 			require.Eventually(t, func() bool { return strings.Contains(answerAt(url), cmp.Or(words, "HTTP/")) }, patience, 20*time.Millisecond, found[3])
 		default:
+			if found[4] != "" {
+				put(t, s.dir, found[4], s.toReal(found[5]))
+				break
+			}
 			piece = console + s.block(found[1]) + "```"
 			require.LessOrEqual(t, strings.Count(piece, "\n")-1, maxLines, piece)
 		}
@@ -276,7 +287,7 @@ func (s *sitting) see(command, shown string) string {
 	case *writeDocs:
 		return got
 	}
-	require.Equal(s.t, shown, got, "%s ended with %s: if it is right, write it with -run TestTranscripts -update\n%s", command, code, s.out.String())
+	require.Equal(s.t, shown, got, "%s ended with %s: if it is right, write it with -run and -update\n%s", command, code, s.out.String())
 	return ""
 }
 

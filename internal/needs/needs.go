@@ -20,6 +20,15 @@ func Programs(t testing.TB, names ...string) {
 	}
 }
 
+// Python skips t unless python3 is in PATH and has the module.
+func Python(t testing.TB, module string) {
+	t.Helper()
+	Programs(t, "python3")
+	if exec.Command("python3", "-c", "import "+module).Run() != nil { //nolint:noctx // it ends by itself
+		missing(t, "this test needs the module "+module+" of Python")
+	}
+}
+
 // Root skips t unless the user may mount disks.
 func Root(t testing.TB) {
 	t.Helper()
