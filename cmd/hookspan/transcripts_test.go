@@ -75,7 +75,7 @@ var (
 	// answer has the words behind it. A block below a name is that file.
 	typed = regexp.MustCompile("(?ms)^" + console + "(.*?)^```$|^<!-- (run|until|get) ([^\n]*) -->$|^`([\\w.-]+)`:\n\n```[a-z]+\n(.*?)^```$")
 	// reads are commands that are typed again until they show what is expected.
-	reads = regexp.MustCompile(`^hookspan (\S+ )?(list|show|groups|status|alarms|health|doctor)\b|--dry-run|^cat `)
+	reads = regexp.MustCompile(`^hookspan (\S+ )?(list|show|groups|status|alarms|health|doctor)\b|--dry-run|^(cat|timeout) `)
 	// ids are of one run. What a page shows and what the run has are one and the same.
 	ids = regexp.MustCompile(`\b(?:[A-Z0-9]{24,26}|[a-z0-9]{26}|[0-9a-f]{16})\b`)
 	// differs has what is different in each run, or on each machine.
