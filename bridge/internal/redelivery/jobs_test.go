@@ -214,8 +214,7 @@ func TestRedriveJobBesideOthers(t *testing.T) {
 	store := gated{r.Publisher(), make(chan struct{})}
 	j := r.work(store)
 	id := r.begin(j, adminapi.JobRedrive, `{"consumer":"team"}`)
-	store.gate <- struct{}{}
-	r.untilJob(j, id, func(job adminapi.Job) bool { return job.Outcomes["given"] > 0 })
+	r.untilJob(j, id, func(job adminapi.Job) bool { return job.Total == 600 }) // its first block waits before the gate
 	require.Equal(t, 1, r.re.Drop(t.Context(), adminapi.DeadSelection{Sequences: []uint64{600}}, false).Dropped)
 	ev := natstest.Event("late")
 	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: r.Names.SubjectOf(ev)}
