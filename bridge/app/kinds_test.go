@@ -234,3 +234,15 @@ func TestASharedSecretIsNotKept(t *testing.T) {
 		return err
 	}))
 }
+
+// Predictions are submitted to providers whose API is known for that, and to no other.
+func TestSubmittedToAnotherAPI(t *testing.T) {
+	address, questions := answering(t, nil)
+	a := kindsApp(t, `
+  runpod: {kind: runpod, api: {base_url: "`+address+`", key: env:SECRET}}
+`)
+	status, text := answerOf(t, a, http.MethodPost, "/api/v1/predictions/runpod/a/model", `{}`, func(*http.Request, *http.Response) {})
+	require.Equal(t, 400, status, string(text))
+	require.Contains(t, string(text), "hookspan predictions watch")
+	require.Zero(t, questions.Load())
+}

@@ -60,12 +60,15 @@ func (s *submitSources) source(name string) (submit.Source, bool) {
 func (s *submitSources) read(cfg *config.Config, getenv func(string) (string, bool)) (map[string]submit.Source, error) {
 	next := map[string]submit.Source{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
-		source := submit.Source{Query: cfg.Sources[name].Query}
+		kind, err := cfg.Sources[name].Sender()
+		if err != nil {
+			return nil, fmt.Errorf("sources.%s: %w", name, err)
+		}
+		source := submit.Source{Query: cfg.Sources[name].Query, OtherAPI: !kind.API.Submits}
 		if client, ok := s.providers.clients[name]; ok {
 			source.API = client
 		}
 		if cfg.Submits() {
-			var err error
 			if source.PathToken, err = cfg.Sources[name].ReadPathToken(name, getenv); err != nil {
 				return nil, err
 			}

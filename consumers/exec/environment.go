@@ -41,6 +41,7 @@ func attributes(a consumers.Attempt, ev *bridge.Event) ([]string, error) {
 	set("HOOKSPAN_RECEIVED_AT", formatTime(ev.ReceivedAt))
 	set("HOOKSPAN_CONTENT_TYPE", ev.ContentType)
 	set("HOOKSPAN_SUBJECT", ev.Subject)
+	set("HOOKSPAN_FIELDS", ev.Fields.String())
 	set("HOOKSPAN_CONSUMER", a.Consumer)
 	set("HOOKSPAN_ATTEMPT", strconv.Itoa(a.Number))
 	set("HOOKSPAN_REPEAT", strconv.FormatBool(a.Repeat))

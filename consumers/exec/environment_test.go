@@ -51,6 +51,7 @@ func TestEnvironment(t *testing.T) {
 		"HOOKSPAN_MODEL":            "black-forest-labs/flux-1.1-pro",
 		"HOOKSPAN_TIME":             "2026-01-02T02:04:05.000000006Z",
 		"HOOKSPAN_RECEIVED_AT":      "2026-01-02T03:04:05Z",
+		"HOOKSPAN_FIELDS":           "",
 		"HOOKSPAN_CONTENT_TYPE":     "application/json",
 		"HOOKSPAN_SUBJECT":          "hookspan.events.get3w.prediction.completed.x",
 		"HOOKSPAN_CONSUMER":         "",

@@ -30,6 +30,9 @@ func (s *Submitter) prepare(sub adminapi.Submission, now time.Time) (*order, err
 	if !ok {
 		return nil, refuse(http.StatusNotFound, "No source of this name is configured.")
 	}
+	if source.OtherAPI {
+		return nil, refuse(http.StatusBadRequest, "Predictions cannot be submitted to the provider of source %s from here: submit there, and announce the prediction with hookspan predictions watch.", sub.Source)
+	}
 	if source.API == nil || !source.API.HasKey() {
 		return nil, refuse(http.StatusServiceUnavailable, "The bridge has no key for the provider's API: set sources.%s.api.key.", sub.Source)
 	}

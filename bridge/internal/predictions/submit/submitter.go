@@ -56,6 +56,8 @@ type JetStream interface {
 type Source struct {
 	// API is nil when the source has none.
 	API API
+	// OtherAPI: the provider's API is one to which predictions cannot be submitted from here.
+	OtherAPI bool
 	// PathToken, when not empty, is the last part of the webhook's path.
 	PathToken []byte
 	// Query names the URL parameters that travel with the source's events.
