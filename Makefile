@@ -24,7 +24,7 @@ test: ## Run all tests with the race detector, and say at the end which ones wer
 	exit $$status
 
 e2e: ## Try the console in Chromium, and keep pictures of all its pages in .screenshots.
-	go test -race -count=1 -tags e2e ./bridge/internal/console/e2e
+	go test -race -count=1 ./bridge/internal/console/e2e
 
 lint: $(LINT) ## Check format, modules and the linters of .ci/golangci.yml.
 	go mod tidy -diff

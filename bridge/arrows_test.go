@@ -59,6 +59,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/audit":                 {never: append(withoutNATS, "net/http")},
 	"bridge/internal/admin":                 {ours: []string{"bridge", "bridge/internal/search"}, never: []string{nats}},
 	"bridge/internal/console":               {ours: []string{"bridge", "examples"}, never: append(withoutNATS, "github.com/prometheus/")},
+	"bridge/internal/console/e2e":           {}, // tests alone
 	"bridge/internal/search":                {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/ingress":               {ours: []string{"bridge", "bridge/internal/lasting", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/bucket":                {ours: []string{"bridge"}, never: withoutServer},

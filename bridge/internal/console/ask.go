@@ -108,6 +108,10 @@ func (v *visit) requestOf(ctx context.Context, method, path string, body []byte)
 	return req, nil
 }
 
+// Wrong reports whether nothing that exists could be the answer, such as for a filter that names
+// what cannot be a source.
+func (p *problem) Wrong() bool { return p.Status == http.StatusBadRequest }
+
 var errLarge = errors.New("it is larger than a page can be made of")
 
 // answer keeps an answer of the API in memory.

@@ -74,11 +74,11 @@ func (h handler) Waits() bool {
 	return false
 }
 
-// Again reports whether giving the event again is a way out. What waits already is not given a
-// second time.
+// Again reports whether giving the event again is a way out: also for a consumer that would not
+// read it by its filter or its start. What waits already is not given a second time.
 func (h handler) Again() bool {
 	switch h.State {
-	case "dead_letter", "dead_not_kept", "handled", "settled", "before_start", "failing":
+	case "dead_letter", "dead_not_kept", "handled", "settled", "before_start", "not_meant", "failing":
 		return true
 	}
 	return false

@@ -1,5 +1,3 @@
-//go:build e2e
-
 package e2e
 
 import (
@@ -9,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -23,13 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-const (
-	browserProgram = "chromium"
-	// patience bounds what one tab does, on a machine that has much else to do.
-	patience = 2 * time.Minute
-	// pause is between two looks at what changes.
-	pause = 50 * time.Millisecond
-)
+const browserProgram = "chromium"
 
 // browser is the one browser of all tests. Each test has a tab with cookies of its own.
 var browser struct {
@@ -80,7 +71,7 @@ func newTab(t *testing.T, base string) *tab {
 	opened, end := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(end)
 	require.NoError(t, chromedp.Do(opened)) // what is opened within a bound lives as long as that
-	ctx, cancel := context.WithTimeout(opened, patience)
+	ctx, cancel := bounded(opened, t)
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx, base: u}
 	require.NoError(t, chromedp.Listen(ctx, b.heed))
@@ -192,13 +183,21 @@ func (b *tab) until(expression string) {
 	})`))
 }
 
-// arrive waits until the tab is at a path, to which it goes by itself.
-func (b *tab) arrive(path string) {
+// arrive waits until the tab shows something at a path, to which it goes by itself, by one page
+// or several.
+func (b *tab) arrive(path, selector string) {
 	b.t.Helper()
-	require.Eventually(b.t, func() bool {
-		at, err := chromedp.Run(b.ctx, chromedp.Location())
-		return err == nil && at == b.base.String()+path // an error: between two pages
-	}, patience, pause)
+	b.reach(b.base.String()+path, selector)
+}
+
+// reach is arrive for a whole address.
+func (b *tab) reach(address, selector string) {
+	b.t.Helper()
+	there := fmt.Sprintf(`location.href === %q && document.querySelector(%q) !== null`, address, selector)
+	await(b.t, func() bool {
+		is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](there))
+		return err == nil && is // an error: between two pages
+	}, "the tab does not come to %s", address)
 }
 
 // look has the page shown in a scheme, light or dark, and in a width.

@@ -1,5 +1,3 @@
-//go:build e2e
-
 // Package e2e tries the console as a person does: in a browser, on a bridge that took webhooks.
 package e2e
 

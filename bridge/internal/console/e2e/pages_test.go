@@ -1,26 +1,18 @@
-//go:build e2e
-
 package e2e
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge/internal/console"
-	"github.com/hookspan/hookspan/internal/needs"
 )
 
 // screenshots is the folder of the pictures of all pages, below the root of the module.
@@ -148,6 +140,17 @@ func TestEveryPageIsLookedAt(t *testing.T) {
 	require.Equal(t, pages, slices.Sorted(maps.Keys(seen)), "write a page that is new into the table of views")
 }
 
+// The widths of a desk and of a telephone, in CSS pixels.
+const desk, telephone = 1280, 360
+
+// looks are how each page is photographed. Axe examines a page once in each scheme, and so once in
+// each width: colours do not change with the width, nor the order of a page with the scheme.
+var looks = []struct {
+	scheme   string
+	width    int64
+	examined bool
+}{{"light", desk, true}, {"light", telephone, false}, {"dark", desk, false}, {"dark", telephone, true}}
+
 // Every page can be used by everybody, in both schemes, on a desk and on a telephone.
 func TestPagesAreAccessible(t *testing.T) {
 	t.Parallel()
@@ -159,75 +162,27 @@ func TestPagesAreAccessible(t *testing.T) {
 	b.ownTime()                    // a page that changes while it is examined has no right answer
 	found := map[string][]string{} // where each fault is
 	for _, v := range views {
-		b.look("light", 1280)
+		b.look("light", desk)
 		b.visit(s, v)
-		for _, scheme := range []string{"light", "dark"} {
-			for _, width := range []int64{1280, 360} {
-				b.look(scheme, width)
-				name := fmt.Sprintf("%s-%s-%d", v.name, scheme, width)
-				picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-				require.NoError(t, err)
-				require.NoError(t, os.WriteFile(filepath.Join(screenshots, name+".png"), picture, 0o644))
-				for _, violation := range b.violations(axe) {
-					found[violation] = append(found[violation], name)
-				}
-				if wide := value[int64](b, `document.documentElement.scrollWidth`); wide > width {
-					found["it scrolls sideways"] = append(found["it scrolls sideways"], name)
-				}
+		violations := b.examiner(axe)
+		for _, l := range looks {
+			b.look(l.scheme, l.width)
+			name := fmt.Sprintf("%s-%s-%d", v.name, l.scheme, l.width)
+			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(screenshots, name+".png"), picture, 0o644))
+			if wide := value[int64](b, `document.documentElement.scrollWidth`); wide > l.width {
+				found["it scrolls sideways"] = append(found["it scrolls sideways"], name)
+			}
+			if !l.examined {
+				continue
+			}
+			for _, violation := range violations() {
+				found[violation] = append(found[violation], name)
 			}
 		}
 	}
 	for violation, names := range found {
 		t.Errorf("%s\nin %s", violation, strings.Join(names, ", "))
 	}
-}
-
-// installAxe returns the text of axe-core, which nobody but this test needs.
-func installAxe(t *testing.T) string {
-	t.Helper()
-	needs.Programs(t, "npm")
-	dir := t.TempDir()
-	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	install := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	install.Dir = dir
-	out, err := install.CombinedOutput()
-	require.NoError(t, err, "this test needs npm (apt-get install npm), and its registry: %s", out)
-	text, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
-	require.NoError(t, err)
-	return string(text)
-}
-
-// violations runs axe beside the page's own scripts, where the page's policy does not reach.
-func (b *tab) violations(axe string) []string {
-	b.t.Helper()
-	tree := call(b, page.GetFrameTree, struct{}{})
-	world := call(b, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: tree.FrameTree.Frame.ID, WorldName: "axe"})
-	run := func(expression string) *runtime.RemoteObject {
-		yes := true
-		got := call(b, runtime.Evaluate, runtime.EvaluateParams{Expression: expression, ContextID: world.ExecutionContextID, ReturnByValue: &yes, AwaitPromise: &yes})
-		require.Nil(b.t, got.ExceptionDetails, "%+v", got.ExceptionDetails)
-		return got.Result
-	}
-	run(axe + "; null")
-	result := run(`axe.run(document, {resultTypes: ['violations', 'incomplete']}).then((r) => JSON.stringify(r.violations))`)
-	var text string
-	require.NoError(b.t, json.Unmarshal(result.Value, &text))
-	var found []struct {
-		ID    string `json:"id"`
-		Help  string `json:"help"`
-		Nodes []struct {
-			HTML    string `json:"html"`
-			Summary string `json:"failureSummary"`
-		} `json:"nodes"`
-	}
-	require.NoError(b.t, json.Unmarshal([]byte(text), &found))
-	var all []string
-	for _, v := range found {
-		for _, n := range v.Nodes {
-			all = append(all, strings.Join([]string{v.ID, v.Help, n.HTML, n.Summary}, "\n"))
-		}
-	}
-	return all
 }

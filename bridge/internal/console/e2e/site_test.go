@@ -1,5 +1,3 @@
-//go:build e2e
-
 package e2e
 
 import (
@@ -54,11 +52,21 @@ type site struct {
 	outputs string
 }
 
-// start runs a bridge with the real listeners and NATS. Tokens is empty, or a part of the
-// configuration of admin such as withTokens.
+// usual is what is forwarded, and how.
+const usual = `start: all`
+
+// start runs a bridge with the real listeners and NATS, whose consumer billing posts to a service
+// that does not want some models. Tokens is empty, or a part of the configuration of admin such as
+// withTokens.
 func start(t *testing.T, tokens string) *site {
 	t.Helper()
-	target := httptest.NewServer(http.HandlerFunc(serveTarget))
+	return startWith(t, tokens, usual, serveTarget)
+}
+
+// startWith is start with other settings of the consumer billing, and another service.
+func startWith(t *testing.T, tokens, billing string, serve http.HandlerFunc) *site {
+	t.Helper()
+	target := httptest.NewServer(serve)
 	t.Cleanup(target.Close)
 	outputs := httptest.NewServer(http.HandlerFunc(serveOutput))
 	t.Cleanup(outputs.Close)
@@ -69,11 +77,11 @@ func start(t *testing.T, tokens string) *site {
 	s.text = "data_dir: " + filepath.Join(dir, "data") + `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"%s}
-nats: {listen: "", events: {max_bytes: 64MiB}}
+nats: {listen: "", events: {max_bytes: 1GiB}}
 sources: {get3w: {kind: get3w, secrets: [env:HOOK_SECRET], query: [ref, tenant]}}
 consumers:
   archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}
-  billing: {kind: forward, url: "` + target.URL + `/billing", allow_private: true, secret: env:BILLING_SECRET, start: all}
+  billing: {kind: forward, url: "` + target.URL + `/billing", allow_private: true, secret: env:BILLING_SECRET, ` + billing + `}
   search-team: {kind: pull}
 `
 	s.write(tokens)
@@ -94,6 +102,13 @@ consumers:
 	require.NoError(t, a.Start(t.Context()))
 	s.url, s.hook = a.Ready().Admin, a.Ready().Webhooks["get3w"]
 	return s
+}
+
+// in is the same site for a part of the test.
+func (s *site) in(t *testing.T) *site {
+	part := *s
+	part.t = t
+	return &part
 }
 
 // write writes the configuration, which is read again when somebody asks.
@@ -224,7 +239,7 @@ func (s *site) begin() {
 // expects waits until the bridge knows of so many predictions.
 func (s *site) expects(n int64) {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool { return ask[adminapi.Status](s, "/status").Predictions.Expected == n }, patience, pause)
+	await(s.t, func() bool { return ask[adminapi.Status](s, "/status").Predictions.Expected == n }, "the bridge does not know of %d predictions", n)
 }
 
 // fill sends what a console shows: predictions of each status, outputs, dead letters, and
@@ -253,13 +268,13 @@ func (s *site) fill() {
 	require.Equal(s.t, http.StatusUnauthorized, s.post([]byte(`{"id":"pred_forged","status":"completed"}`), strings.Repeat("0", signing.Length), nil))
 	want := figures{Predictions: filledPredictions, Stored: filledArchived, Dead: filledDead + uint64(len(strangers)), Quarantined: 2, Refused: 1}
 	var got figures
-	require.Eventually(s.t, func() bool { got = s.figures(); return got == want }, patience, pause, "the bridge did not do what was sent: %+v", &got)
+	await(s.t, func() bool { got = s.figures(); return got == want }, "the bridge did not do what was sent: %+v", &got)
 	tell(s, "/consumers", `{"name": "`+addedConsumer+`", "statuses": ["failed"], "start": "all"}`)
 	tell(s, "/jobs", `{"kind": "reverify", "stream": "refused"}`)
-	require.Eventually(s.t, func() bool {
+	await(s.t, func() bool {
 		jobs := ask[adminapi.JobList](s, "/jobs").Jobs
 		return len(jobs) == 1 && jobs[0].State.Ended()
-	}, patience, pause)
+	}, "the job does not end")
 }
 
 // letter is the path of the dead letter of a prediction.

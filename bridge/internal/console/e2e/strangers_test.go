@@ -1,9 +1,8 @@
-//go:build e2e
-
 package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"testing"
 
@@ -41,13 +40,21 @@ func TestTextsOfStrangers(t *testing.T) {
 		b.visit(s, v)
 		require.False(t, value[bool](b, strange), v.name)
 	}
+	// What no filter can be is said, beside the way to the whole list.
+	for _, text := range strangers {
+		for _, filter := range []string{"/quarantine?source=", "/quarantine?cause="} {
+			require.EqualValues(t, http.StatusBadRequest, b.open(filter+url.QueryEscape(text)))
+			require.False(t, value[bool](b, strange), filter)
+			require.Equal(t, "/quarantine", value[string](b, `document.querySelector('[role=alert] a')?.getAttribute('href')`))
+		}
+	}
 }
 
 // strangePaths are pages of a stranger's prediction, and of lists that are filtered by its text.
 func strangePaths(s *site, text, id string) []string {
 	q := url.QueryEscape(text)
 	return []string{
-		s.letter(id), "/predictions/get3w/" + url.PathEscape(id), "/predictions/get3w?id=" + url.QueryEscape(id), "/predictions?q=" + q, "/predictions?view=grid&q=" + q, "/dead/letters?prediction=" + url.QueryEscape(id), "/dead?consumer=" + q, "/quarantine?source=" + q,
+		s.letter(id), "/predictions/get3w/" + url.PathEscape(id), "/predictions/get3w?id=" + url.QueryEscape(id), "/predictions?q=" + q, "/predictions?view=grid&q=" + q, "/dead/letters?prediction=" + url.QueryEscape(id), "/dead?consumer=" + q,
 		"/models?q=" + q, "/live?q=" + q, "/system/config?q=" + q, "/system/alarms?q=" + q,
 	}
 }
