@@ -35,6 +35,8 @@ var funcs = template.FuncMap{
 	"spark":      spark,
 	"bars":       bars,
 	"words":      words,
+	"sentence":   sentence,
+	"prose":      prose,
 	"tone":       tone,
 	"add":        func(a, b int) int { return a + b },
 	"float":      toFloat,

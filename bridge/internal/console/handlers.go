@@ -75,10 +75,13 @@ func (h handler) Waits() bool {
 }
 
 // Again reports whether giving the event again is a way out: also for a consumer that would not
-// read it by its filter or its start. What waits already is not given a second time.
+// read it by its start or, if it is the end of a prediction, by its filter. What waits already is not
+// given a second time.
 func (h handler) Again() bool {
 	switch h.State {
-	case "dead_letter", "dead_not_kept", "handled", "settled", "before_start", "not_meant", "failing":
+	case "not_meant":
+		return h.Event.Kind == bridge.KindPrediction && bridge.Terminal(h.Event.Status)
+	case "dead_letter", "dead_not_kept", "handled", "settled", "before_start", "failing":
 		return true
 	}
 	return false
@@ -114,6 +117,9 @@ func (h handler) Since() time.Time {
 // is not tried at the moment, that of the last attempt that failed.
 func (h handler) Error() string {
 	why := firstLine(h.Reason)
+	if h.Last == nil && h.DeadSeq == 0 { // it is the bridge that says so
+		why = sentence(why)
+	}
 	if h.Last != nil && why == "" {
 		why = firstLine(h.Last.Error)
 	}

@@ -64,7 +64,7 @@ func (d predictionData) Archiving() template.URL {
 	}
 	for _, h := range d.Handlers {
 		switch {
-		case !slices.Contains(d.Archives, h.Consumer) || !h.Again() || h.Event.Kind != bridge.KindPrediction || !bridge.Terminal(h.Event.Status):
+		case !slices.Contains(d.Archives, h.Consumer) || h.State == "not_meant" || !h.Again() || h.Event.Kind != bridge.KindPrediction || !bridge.Terminal(h.Event.Status):
 		case h.DeadSeq != 0:
 			return "/dead/redrive" + query("seqs", h.DeadSeq, "consumer", h.Consumer, "back", d.Path())
 		default: // also when it has handled the event, and gave the output up

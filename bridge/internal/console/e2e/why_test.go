@@ -50,9 +50,9 @@ var strandings = []stranded{
 			p.back(path)
 		},
 	},
-	{name: "the filter does not pick it", answers: 200, model: "get3w/flux-dev", state: "not for this filter", why: "its filter does not pick the event", repair: again},
+	{name: "the filter does not pick it", answers: 200, model: "get3w/flux-dev", state: "not for this filter", why: "Its filter does not pick the event", repair: again},
 	{
-		name: "the breaker is open", answers: 503, model: "google/imagen", state: "blocked", why: "the target fails and is left alone",
+		name: "the breaker is open", answers: 503, model: "google/imagen", state: "blocked", why: "The target fails and is left alone",
 		before: func(s *site) {
 			for i := range 12 { // more than it takes
 				s.send(prediction{ID: fmt.Sprint("pred_other_", i), Model: "google/imagen", Status: "completed"}, nil)
