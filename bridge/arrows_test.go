@@ -57,7 +57,7 @@ var arrows = map[string]arrow{
 
 	// The machinery, from the top down.
 	"bridge/internal/audit":                 {never: append(withoutNATS, "net/http")},
-	"bridge/internal/admin":                 {ours: []string{"bridge", "bridge/internal/search"}, never: []string{nats}},
+	"bridge/internal/admin":                 {ours: []string{"bridge", "bridge/internal/contracts", "bridge/internal/search"}, never: []string{nats}},
 	"bridge/internal/console":               {ours: []string{"bridge", "examples"}, never: append(withoutNATS, "github.com/prometheus/")},
 	"bridge/internal/console/e2e":           {}, // tests alone
 	"bridge/internal/search":                {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
@@ -95,6 +95,9 @@ var arrows = map[string]arrow{
 	"bridge/internal/datafolder":            {never: append(withoutNATS, "net/http")},
 	"bridge/internal/source":                {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/telemetry":             {never: withoutNATS},
+	"bridge/internal/contracts":             {stdOnly: true, never: []string{"net/http"}},
+
+	"bridge/internal/contracts/contractstest": {ours: []string{"bridge", "bridge/internal/contracts"}, never: withoutServer},
 
 	// Shared by several sides.
 	"internal/activation":                  {never: append(withoutNATS, "net/http")},
@@ -145,7 +148,7 @@ var arrows = map[string]arrow{
 const rig = "cmd/internal/rig"
 
 // forTests are packages that only tests, and each other, may import.
-var forTests = []string{"bridge/internal/view/fold/foldtest", "bridge/internal/stream/streamtest", "internal/certificate/certificatetest", "internal/natstest", "internal/needs", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/contracts/contractstest", "bridge/internal/view/fold/foldtest", "bridge/internal/stream/streamtest", "internal/certificate/certificatetest", "internal/natstest", "internal/needs", "consumers/consumertest"}
 
 // allows reports whether the package name may import ours. A rule that ends with a star
 // covers everything below a folder. Internal packages are below everything, so only their

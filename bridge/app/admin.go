@@ -35,7 +35,7 @@ func (a *App) startAdmin() (err error) {
 	if a.opts.Admin != nil {
 		cfg.Socket = a.opts.Admin
 	}
-	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry, Audit: a.audit, Away: natserr.Away, Console: a.console}, log); err != nil {
+	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry, Audit: a.audit, Away: natserr.Away, Console: a.console, ConfigSchema: config.Schema()}, log); err != nil {
 		return err
 	}
 	if err := a.register(append(a.operators.Collectors(), a.audit.Collectors()...)...); err != nil {

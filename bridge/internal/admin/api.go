@@ -24,15 +24,15 @@ const (
 
 var errBusy = unavailable("Too many requests of the API are in flight: try again.")
 
-// SetAPI serves the routes that register adds to a group at [APIPrefix], and the document of
-// them, also when the server runs already: /livez can answer before the API is ready. Until
+// SetAPI serves the routes that register adds to a group at [APIPrefix], and the documents
+// of what others may rely on, also when the server runs already: /livez can answer before the API is ready. Until
 // then the API answers 503. A route's error is answered as problem+json: an [echo.HTTPError]
 // below 500 or of 502 to 504 with its message, an error of a view or a NATS that cannot be
 // asked as 503, any other error as a bare 500.
 func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
 	e.Use(s.permit, s.explained)
-	e.GET(openAPIPath, serveOpenAPI)
+	s.serveDocuments(e)
 	register(e.Group(APIPrefix))
 	s.api.Store(e)
 }

@@ -26,7 +26,7 @@ func start(t *testing.T, address string, checks ...admin.Check) *admin.Server {
 	for _, check := range checks {
 		all.Add(check)
 	}
-	s, err := admin.New(admin.Config{Listen: address}, admin.Deps{Checks: &all, Metrics: prometheus.NewRegistry()}, zaptest.NewLogger(t))
+	s, err := admin.New(admin.Config{Listen: address}, admin.Deps{Checks: &all, Metrics: prometheus.NewRegistry(), ConfigSchema: []byte("{}")}, zaptest.NewLogger(t))
 	require.NoError(t, err)
 	run(t, s)
 	return s

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/contracts"
 )
 
 func TestOpenAPIDocumentIsValid(t *testing.T) {
@@ -101,8 +102,9 @@ func TestOpenAPIDocumentHasTheListenersRoutes(t *testing.T) {
 	routes := []string{}
 	for _, r := range s.Routes() {
 		if !strings.HasPrefix(r.Path, "/api/*") && r.Path != "/api" && r.Method != http.MethodHead && !strings.HasPrefix(r.Path, admin.APIPrefix) {
-			routes = append(routes, r.Path)
-			require.Contains(t, o.Paths[r.Path], strings.ToLower(r.Method))
+			path := strings.Replace(r.Path, ":name", "{name}", 1)
+			routes = append(routes, path)
+			require.Contains(t, o.Paths[path], strings.ToLower(r.Method))
 		}
 	}
 	for path, item := range o.Paths {
@@ -123,6 +125,28 @@ func TestOpenAPIDocumentIsServed(t *testing.T) {
 	require.Equal(t, string(admin.OpenAPI()), a.body)
 	require.Equal(t, 403, do(t, s, http.MethodGet, "/api/openapi.yaml", "", map[string]string{"Host": "evil.example"}).status)
 	require.Equal(t, 405, do(t, s, http.MethodPost, "/api/openapi.yaml", "{}", asJSON).status)
+}
+
+// The document of the wire is served beside, with the schemas that it refers to and that of the
+// configuration.
+func TestContractsAreServed(t *testing.T) {
+	s := start(t, "127.0.0.1:0")
+	require.Equal(t, 503, get(t, s, "/api/asyncapi.yaml").status)
+	s.SetAPI(func(*echo.Group) {})
+	a := get(t, s, "/api/asyncapi.yaml")
+	require.Equal(t, []any{200, "application/yaml", string(contracts.AsyncAPI)}, []any{a.status, a.header.Get("Content-Type"), a.body})
+	names := []string{"config.json"}
+	for name, schema := range contracts.Schemas() {
+		names = append(names, name+".json")
+		a := get(t, s, "/api/schemas/"+name+".json")
+		require.Equal(t, []any{200, "application/schema+json", string(schema)}, []any{a.status, a.header.Get("Content-Type"), a.body})
+	}
+	require.Equal(t, "{}", get(t, s, "/api/schemas/config.json").body)
+	for _, none := range []string{"archived", "nothing.json", "..%2fconfig.json", ".json"} {
+		require.Equal(t, 404, get(t, s, "/api/schemas/"+none).status, none)
+	}
+	slices.Sort(names)
+	require.Contains(t, string(admin.OpenAPI()), "{enum: ["+strings.Join(names, ", ")+"]}")
 }
 
 // The document names the scope that each call of the API needs, and no other one.

@@ -68,6 +68,8 @@ type Deps struct {
 	// Console returns the pages for people, which ask the API by the handler that is given; nil:
 	// there are none.
 	Console func(api http.Handler) http.Handler
+	// ConfigSchema is the JSON Schema of the configuration, which the API serves.
+	ConfigSchema []byte
 	// Away reports whether an error says that NATS does not answer; nil never does. It is called
 	// concurrently.
 	Away func(error) bool
@@ -85,6 +87,8 @@ type Server struct {
 	guesses  *guesses
 	refusals *prometheus.CounterVec
 	audit    Audit
+
+	configSchema []byte
 
 	listener net.Listener
 	headers  *headers.Budget // of unfinished headers
@@ -125,6 +129,7 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 		inFlight: semaphore.NewWeighted(maxAPIInFlight), submitting: semaphore.NewWeighted(maxSubmitting),
 		waiting: semaphore.NewWeighted(maxWaiting), live: semaphore.NewWeighted(maxLive), reading: semaphore.NewWeighted(maxReading),
 		guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit, away: deps.Away,
+		configSchema: deps.ConfigSchema,
 	}
 	s.SetTokens(cfg.Tokens)
 	s.stopping, s.stop = context.WithCancel(context.Background())

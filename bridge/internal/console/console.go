@@ -33,7 +33,9 @@ func New(api http.Handler, log *zap.Logger) *Console {
 	mux.Handle("GET /sign-in", c.page(page{template: "sign-in", title: "Sign in", open: true}))
 	mux.HandleFunc("POST /sign-in", c.signIn)
 	mux.HandleFunc("POST /sign-out", c.signOut)
-	mux.HandleFunc("GET /openapi.yaml", c.description)
+	for _, path := range described {
+		mux.HandleFunc("GET "+path, c.description)
+	}
 	for pattern, p := range pages {
 		mux.Handle("GET "+pattern, c.page(p))
 	}

@@ -137,16 +137,18 @@ func TestFilesOfAnIdOfDots(t *testing.T) {
 func TestTheDescriptionOfTheAPI(t *testing.T) {
 	t.Parallel()
 	c := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/api/openapi.yaml" || r.Header.Get("Authorization") != "Bearer secret" {
+		if !strings.HasPrefix(r.URL.Path, "/api/") || r.Header.Get("Authorization") != "Bearer secret" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		w.Header().Set("Content-Type", "application/yaml")
-		_, _ = w.Write([]byte("openapi: 3.1.0"))
+		_, _ = w.Write([]byte(r.URL.Path))
 	}), zap.NewNop())
-	got := visitWith(t, c, http.MethodGet, "/openapi.yaml", nil)
-	require.Equal(t, []any{200, "openapi: 3.1.0", "application/yaml"}, []any{got.Code, got.Body.String(), got.Header().Get("Content-Type")})
-	got = visitWith(t, c, http.MethodGet, "/openapi.yaml", map[string]string{"Cookie": ""})
+	for _, path := range []string{"/openapi.yaml", "/asyncapi.yaml", "/schemas/archived.json"} {
+		got := visitWith(t, c, http.MethodGet, path, nil)
+		require.Equal(t, []any{200, "/api" + path, "application/yaml"}, []any{got.Code, got.Body.String(), got.Header().Get("Content-Type")})
+	}
+	got := visitWith(t, c, http.MethodGet, "/openapi.yaml", map[string]string{"Cookie": ""})
 	require.Equal(t, http.StatusSeeOther, got.Code)
 	require.Equal(t, "/sign-in?next=%2Fopenapi.yaml", got.Header().Get("Location"))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/contracts/contractstest"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
@@ -50,6 +51,9 @@ func TestRecordBelievesNoDuplicate(t *testing.T) {
 	}
 	last, err := streamOf(t, b, "HOOKSPAN_DEAD").GetLastMsgForSubject(t.Context(), "hookspan.dead.archive.expired")
 	require.NoError(t, err)
+	as, err := contractstest.New(t).Check(last.Subject, last.Header, last.Data)
+	require.NoError(t, err)
+	require.Equal(t, "expired", as.Name)
 	require.NoError(t, streamOf(t, b, "HOOKSPAN_DEAD").DeleteMsg(t.Context(), last.Sequence))
 	require.NoError(t, r.storeRecord(t.Context(), e))
 	require.EqualValues(t, 4, count())

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/contracts/contractstest"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -140,6 +141,7 @@ func TestLostAndRedriven(t *testing.T) {
 	}
 	r.eventually(gone)
 	require.Equal(t, 9, r.state(p, "a").Lost.Polls)
+	require.Equal(t, map[string]int{"watchSet": 1, "watchLost": 1, "dead": 1}, contractstest.New(t).RequireStored(t, r.JS))
 	for n := range 2 {
 		copied := r.again(watch, fmt.Sprint(n))
 		r.eventually(func() bool { rec := r.record("a"); return rec != nil && rec.Again == copied && rec.NotFound == 1 }, "it is asked for at once")

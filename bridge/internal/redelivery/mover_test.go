@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/contracts/contractstest"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
@@ -74,6 +75,27 @@ func TestDueEventWaitsForTheStream(t *testing.T) {
 	for key := range m.Header {
 		require.NotContains(t, key, "Nats-Schedule", "it would be obeyed a second time")
 	}
+}
+
+// What waits, and what NATS makes of it when its time has come, is as the document of the wire says.
+func TestWhatWaitsIsAsDocumented(t *testing.T) {
+	t.Parallel()
+	b := streamtest.Start(t, streamtest.Config())
+	for name, wait := range map[string]time.Duration{"team": 0, "search": time.Hour} {
+		ev := natstest.Event("pred_1")
+		ev.Time, ev.ReceivedAt, ev.ContentType, ev.Origin = time.Now(), time.Now(), "application/json", bridge.OriginWebhook
+		header := bridge.Again{Attempt: 3, First: time.Unix(1, 0), Sequence: 7}.Header(ev.Header())
+		_, err := b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: b.Names.Later(name, ev.ID, 3), Header: nats.Header(header), Data: ev.Body},
+			jetstream.WithScheduleAt(time.Now().Add(wait)), jetstream.WithScheduleTarget(b.Names.Due(name, b.Names.SubjectOf(ev))))
+		require.NoError(t, err)
+	}
+	later, err := b.JS.Stream(t.Context(), b.Names.LaterStream())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := later.GetLastMsgForSubject(t.Context(), b.Names.AllDue())
+		return err == nil
+	}, patience, 5*time.Millisecond)
+	require.Equal(t, map[string]int{"later": 1, "due": 1}, contractstest.New(t).RequireStored(t, b.JS))
 }
 
 // Waiting messages that nats.go takes for words of the server become dead letters of the consumer
