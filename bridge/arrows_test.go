@@ -110,6 +110,7 @@ var arrows = map[string]arrow{
 	"internal/retryafter":                  {stdOnly: true},
 	"internal/eventstream":                 {stdOnly: true, never: []string{"net/http"}},
 	"internal/fakeget3w":                   {ours: []string{"bridge", "internal/sending"}, never: withoutNATS},
+	"internal/fakesender":                  {stdOnly: true},
 	"internal/freshconn":                   {stdOnly: true},
 	"internal/headers":                     {stdOnly: true},
 	"internal/natserr":                     {never: withoutServer},

@@ -111,6 +111,9 @@ func (b *Body) read(body []byte, fields map[string]json.RawMessage) told {
 		}
 	}
 	t.status = b.status(t.rawStatus)
+	if f.Error != "" && (f.Outputs == bridge.WholeBody || strings.HasPrefix(f.Error, f.Outputs+"/")) {
+		t.outputs, f.Outputs = nil, "" // what would be the output is the error
+	}
 	switch {
 	case b.Plain:
 		t.outputs, t.err, t.completedAt = fields["outputs"], fields["error"], jsonvalue.Time(completed)

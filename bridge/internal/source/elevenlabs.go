@@ -11,6 +11,7 @@ var elevenlabs = Kind{
 	},
 	Body: Body{
 		ID: []string{"/data/conversation_id", "/data/request_id", "/data/id"}, Model: []string{"/data/agent_id"}, Status: []string{"/type"}, Outputs: []string{"/data"},
+		Error:       []string{"/data/failure_reason"},
 		CompletedAt: []string{"/event_timestamp"},
 		Statuses: map[string]string{
 			"post_call_transcription": "completed", "post_call_audio": "completed", "speech_to_text_transcription": "completed", "call_initiation_failure": "failed",

@@ -18,15 +18,16 @@ var fal = Kind{
 	Name: "fal", Vendor: "ai.fal",
 	Proof: &ed25519Keys{url: "https://rest.alpha.fal.ai/.well-known/jwks.json"},
 	Body: Body{
-		ID: []string{"/request_id"}, Status: []string{"/status"}, Outputs: []string{"/payload"}, Error: []string{"/error", "/payload_error"},
+		ID: []string{"/request_id"}, Status: []string{"/status"}, Outputs: []string{"/payload"}, Error: []string{"/payload/detail", "/error", "/payload_error"},
 	},
 	// The answer is what the model says, and nothing else.
-	Answer:    Body{Outputs: []string{bridge.WholeBody}},
+	Answer:    Body{Outputs: []string{bridge.WholeBody}, Error: []string{"/detail"}},
 	RetrySpan: 2 * time.Hour, Forgives: time.Hour,
 	OutputHosts: []string{"fal.media", "*.fal.media"},
 	API: API{
 		BaseURL: "https://queue.fal.run", Result: []ResultPath{{"", "/{app}/requests/{id}"}}, Header: map[string]string{"Authorization": "Key {key}"},
-		Open: []int{400}, // while the request waits or runs
+		Open:   []int{400}, // while the request waits or runs
+		Failed: []int{422}, // the model refuses its input
 	},
 }
 

@@ -79,6 +79,8 @@ type API struct {
 	Header map[string]string
 	// Open are statuses by which the provider says that the prediction has no result yet.
 	Open []int
+	// Failed are statuses of answers that tell of a failed prediction as one of 200 would.
+	Failed []int
 	// Enveloped: the answer may be an object {"code", "message", "data"}.
 	Enveloped bool
 	// Submits: predictions can be submitted as to Get3W.

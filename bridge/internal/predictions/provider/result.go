@@ -95,7 +95,7 @@ func (c *Client) ask(ctx context.Context, path string, key []byte) ([]byte, erro
 	switch {
 	case slices.Contains(c.cfg.API.Open, res.StatusCode):
 		return nil, ErrOpen
-	case res.StatusCode >= 300:
+	case res.StatusCode >= 300 && !slices.Contains(c.cfg.API.Failed, res.StatusCode):
 		return nil, c.refused(res, key)
 	}
 	body, err := c.readWhole(res, key)
