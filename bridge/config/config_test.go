@@ -193,6 +193,8 @@ func TestConfigErrors(t *testing.T) {
 		{"filter event", "consumers: {archive: {enabled: false}, a: {kind: archive, filter: {event: outputs.lost}}}\n", `use one of prediction, outputs.archived, watch.set, watch.lost`},
 		{"the name of predictions' dead letters", "consumers: {archive: {enabled: false}, predictions: {kind: archive}}\n", `have that name`},
 		{"API without a key", "sources: {get3w: {api: {base_url: https://api.example.com/v3}}}\n", `it has no key`},
+		{"keys in clear", "sources: {fal: {kind: fal, keys_url: http://keys.example.com/jwks.json}}\n", `sources.fal.keys_url: use the address of a document on https`},
+		{"keys of a sender that has none", "sources: {get3w: {keys_url: https://keys.example.com/jwks.json}}\n", `senders of kind get3w have no public keys`},
 		{"API in clear", "sources: {get3w: {api: {key: env:K, base_url: http://api.example.com/v3}}}\n", `use https, or http to an address of this machine`},
 		{"API with credentials", "sources: {get3w: {api: {key: env:K, base_url: https://u:p@api.example.com/v3}}}\n", `without credentials`},
 		{"poll after", "sources: {get3w: {api: {key: env:K, poll_after: 25h}}}\n", `use at most 24h0m0s`},

@@ -30,6 +30,9 @@ type Source struct {
 	// RetrySpan is for how long the sender repeats a webhook that is not accepted. Default that
 	// of the kind.
 	RetrySpan Duration `yaml:"retry_span"`
+	// KeysURL is where the sender's public keys are, of kind fal: https, or http to an address of
+	// this machine. Default that of the kind.
+	KeysURL string `yaml:"keys_url"`
 	// Secrets are the places of the secrets that the sender signs with: a delivery that any
 	// of them signed is authentic. Without one every delivery is answered 401.
 	Secrets []SecretRef `yaml:"secrets"`
@@ -174,7 +177,7 @@ func (s Source) Options() source.Options {
 			Prefix: g.Prefix, Separator: g.Separator, TimePrefix: g.TimePrefix, Key: g.Key, Tolerance: time.Duration(g.Tolerance),
 		},
 		Body: s.Body.fields(), Answer: s.API.Answer.fields(),
-		Result: s.API.Result, Header: s.API.Headers,
+		Result: s.API.Result, Header: s.API.Headers, KeysURL: s.KeysURL,
 		OutputLife: time.Duration(s.OutputLife), RetrySpan: time.Duration(s.RetrySpan),
 	}
 }
@@ -208,6 +211,9 @@ func (s Source) check(c *Config, name string, found *Checker) {
 	}
 	if s.MaxAge < 0 || s.OutputLife < 0 || s.RetrySpan < 0 || s.RetrySpan > maxRetrySpan {
 		found.Fail(key, "max_age, output_life and retry_span cannot be negative, and retry_span is at most %v", maxRetrySpan)
+	}
+	if s.KeysURL != "" && !isSafe(s.KeysURL) {
+		found.Fail(key+".keys_url", "use the address of a document on https, or on http of this machine: who answers there says who the sender is")
 	}
 	s.API.check(key+".api", kind, found)
 	if len(s.Query) > bridge.MaxQueryKeys {
@@ -306,7 +312,7 @@ func (a API) check(key string, kind *source.Kind, found *Checker) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Path, "/"):
 		found.Fail(key+".base_url", "write an address such as https://api.get3w.com/api/v3, without credentials, query and slash at the end")
-	case u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(u.Hostname())):
+	case !isSafe(a.BaseURL):
 		found.Fail(key+".base_url", "use https, or http to an address of this machine: the key travels with every question")
 	}
 	if len(kind.API.Result) == 0 {
@@ -326,6 +332,13 @@ func (a API) check(key string, kind *source.Kind, found *Checker) {
 	if a.PollAfter < 0 || a.PollAfter > maxPollAfter {
 		found.Fail(key+".poll_after", "it is %v: use at most %v", a.PollAfter, maxPollAfter)
 	}
+}
+
+// isSafe reports whether nobody on the way can answer for an address: it is https, or http to this
+// machine.
+func isSafe(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && IsLoopback(u.Hostname()))
 }
 
 // IsLoopback reports whether a host, without port, is this machine.

@@ -18,6 +18,8 @@ type Options struct {
 	Result string
 	// Header replaces the headers of requests to the API.
 	Header map[string]string
+	// KeysURL replaces the address of the sender's public keys.
+	KeysURL string
 	// OutputLife and RetrySpan replace those of the kind.
 	OutputLife, RetrySpan time.Duration
 }
@@ -32,6 +34,12 @@ func Customize(name string, o Options) (*Kind, error) {
 	k := *known
 	if k.Proof, err = customProof(known, o.Signature); err != nil {
 		return nil, err
+	}
+	if o.KeysURL != "" {
+		if _, is := k.Proof.(*ed25519Keys); !is {
+			return nil, fmt.Errorf("keys_url: senders of kind %s have no public keys", name)
+		}
+		k.Proof = &ed25519Keys{url: o.KeysURL}
 	}
 	k.Body, k.Answer = k.Body.with(o.Body), k.Answer.with(o.Answer)
 	if o.Result != "" {
