@@ -11,21 +11,25 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/cmd/internal/simulate"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/fakesender"
 )
 
 type simulateCmd struct {
 	apiFlag
 	signFlags
 	Source string  `default:"get3w" help:"The source that gets the webhooks."`
+	Kind   string  `placeholder:"KIND" help:"The provider that is played, as kind of a source names it (default: that of the source)."`
 	URL    string  `placeholder:"URL" help:"Where to post them (default: where the bridge that is asked takes those of the source). It is needed with --api, and for a source with a path token."`
-	Speed  float64 `default:"1" help:"How much faster than the clock the provider's schedule passes: with 10 the waits of 10, 30 and 60 s take 1, 3 and 6 s. An answer is waited for 30 s, or 8 s at the least."`
+	Speed  float64 `default:"1" help:"How much faster than the clock the provider's schedule passes: with 10 the waits of get3w of 10, 30 and 60 s take 1, 3 and 6 s. For an answer it waits as long as the provider, but 8 s at the least."`
 
 	Count  int            `default:"100" help:"How many predictions end."`
 	Rate   float64        `default:"20" help:"How many of them in a second."`
 	Model  simulate.Mix   `default:"get3w/flux-dev=6,google/nano-banana-pro/text-to-image=3,black-forest-labs/flux-1.1-pro=1" help:"Models with their weights."`
-	Status simulate.Mix   `default:"completed=8,failed=1,created=1" help:"Statuses with their weights."`
+	Status simulate.Mix   `placeholder:"MIX" help:"Statuses with their weights (default: completed=8,failed=1,created=1, and without created for a provider of whose webhooks only the end is kept)."`
 	Size   simulate.Range `default:"1KiB-4KiB" help:"Size of a body, or two with a dash between."`
 	Seed   uint64         `placeholder:"N" help:"Makes the mix the same at each run (default: another one at each)."`
 
@@ -33,6 +37,9 @@ type simulateCmd struct {
 	ForgeEvery     int `placeholder:"N" help:"Beside each Nth prediction a stranger sends something without the right signature."`
 	BreakEvery     int `placeholder:"N" help:"The webhook of each Nth prediction is signed, and unreadable."`
 	LateEvery      int `placeholder:"N" help:"Of each Nth prediction that has ended a webhook says afterwards that it is processing."`
+
+	DropEvery int    `placeholder:"N" help:"The webhook of each Nth prediction that has ended is never sent, so that the bridge has to ask."`
+	APIListen string `name:"api-listen" placeholder:"HOST:PORT" help:"Where to serve the provider's API. Predictions are announced to the bridge then, and api.base_url of the source must lead here."`
 
 	Outputs      int             `default:"0" help:"How many outputs each completed prediction has. This command serves them, and the bridge must be allowed to fetch from this machine."`
 	OutputBytes  config.ByteSize `default:"64KiB" help:"Size of an output."`
@@ -44,23 +51,23 @@ type simulateCmd struct {
 	Wait time.Duration `default:"1m" help:"How long the consumers may take after the last webhook."`
 }
 
+// defaultKind is the kind of a source that names none.
+const defaultKind = "get3w"
+
 // Run sends the webhooks, and prints what became of them. It fails when something is lost.
 func (c *simulateCmd) Run(e *env) error {
 	cfg := simulate.Config{
-		Source: c.Source, Speed: c.Speed, Count: c.Count, Rate: c.Rate, Models: c.Model, Statuses: c.Status, Bytes: c.Size,
+		Source: c.Source, Speed: c.Speed, Count: c.Count, Rate: c.Rate, Models: c.Model, Bytes: c.Size,
 		Seed:           cmp.Or(c.Seed, rand.Uint64N(1<<53)), // the largest integers that every JSON reader takes
-		DuplicateEvery: c.DuplicateEvery, ForgeEvery: c.ForgeEvery, BreakEvery: c.BreakEvery, LateEvery: c.LateEvery,
+		DuplicateEvery: c.DuplicateEvery, ForgeEvery: c.ForgeEvery, BreakEvery: c.BreakEvery, LateEvery: c.LateEvery, DropEvery: c.DropEvery, APIListen: c.APIListen,
 		Outputs: simulate.Outputs{
 			Count: c.Outputs, Bytes: int64(c.OutputBytes), Listen: c.Listen,
 			SlowEvery: c.SlowEvery, CutEvery: c.CutEvery, MissingEvery: c.MissingEvery,
 		},
 		Wait: c.Wait,
 	}
-	err := cfg.Check()
+	err := c.play(&cfg, cmp.Or(c.Kind, defaultKind)) // wrong use is told without a bridge
 	if err != nil {
-		return &usageError{err}
-	}
-	if cfg.Secret, err = c.Secret.Require(e.getenv); err != nil {
 		return err
 	}
 	if cfg.TLS, err = c.certificates(); err != nil {
@@ -74,6 +81,18 @@ func (c *simulateCmd) Run(e *env) error {
 		return err
 	}
 	if err := c.known(e, naming{sources: []name{name(c.Source)}}); err != nil {
+		return err
+	}
+	if c.Kind == "" {
+		kind, err := c.kindOfSource(e)
+		if err == nil {
+			err = c.play(&cfg, kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if cfg.Secret, err = c.secret(e, cfg.Sender); err != nil {
 		return err
 	}
 	bar := newProgressBar(e.stderr)
@@ -94,6 +113,48 @@ func (c *simulateCmd) Run(e *env) error {
 		return errSilent
 	}
 	return nil
+}
+
+// play makes the run one of the provider of a kind.
+func (c *simulateCmd) play(cfg *simulate.Config, kind string) (err error) {
+	if cfg.Sender, err = fakesender.Of(kind); err != nil {
+		return &usageError{fmt.Errorf("--kind: %w", err)}
+	}
+	if cfg.Statuses = c.Status; len(c.Status) == 0 {
+		cfg.Statuses = simulate.Mix{{Name: bridge.StatusCompleted, Weight: 8}, {Name: bridge.StatusFailed, Weight: 1}}
+		if !cfg.Sender.TellsEndsOnly() {
+			cfg.Statuses = append(cfg.Statuses, simulate.Share{Name: bridge.StatusCreated, Weight: 1})
+		}
+	}
+	if err = cfg.Check(); err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+// kindOfSource asks the bridge. A process without the role ingress does not know.
+func (c *simulateCmd) kindOfSource(e *env) (string, error) {
+	var list adminapi.SourceList
+	if err := c.get(e, "/sources", nil, &list); err != nil {
+		return "", err
+	}
+	for _, s := range list.Sources {
+		if s.Name == c.Source {
+			return s.Kind, nil
+		}
+	}
+	return "", &usageError{fmt.Errorf("the bridge does not say of what kind source %s is: say it with --kind", c.Source)}
+}
+
+// secret returns what signs the webhooks.
+func (c *simulateCmd) secret(e *env, sender *fakesender.Sender) ([]byte, error) {
+	switch {
+	case sender.NeedsSecret():
+		return c.Secret.Require(e.getenv)
+	case sender.Signs():
+		return fakesender.NewSecret(), nil
+	}
+	return nil, nil
 }
 
 // target returns the address to post to, once the bridge is looked up.
@@ -117,10 +178,16 @@ func printSimulation(out *printer, r *simulate.Report) {
 	}
 	count("sent", r.Sent, fmt.Sprintf("in %s attempts", humanize.Comma(int64(r.Attempts))))
 	count("acknowledged", r.Acknowledged, "answered 200")
+	if r.Dropped > 0 {
+		count("dropped", r.Dropped, "never sent")
+	}
 	count("abandoned", r.Abandoned, "given up by the sender")
 	count("interrupted", r.Interrupted, "")
 	count("stored", r.Stored, "compared with what was sent, to the byte")
 	count("stored, and the answer was lost", r.Unacknowledged, "")
+	if r.Polled > 0 {
+		count("found by asking", r.Polled, "compared with the provider's answers")
+	}
 	count("quarantined", r.Quarantined, "signed, and unreadable")
 	count("waiting", r.Waiting, "")
 	if r.Unknown > 0 {

@@ -106,7 +106,7 @@ func (s *simulation) end(t *testing.T) (int, simulate.Report) {
 	require.Equal(t, r.Acknowledged, r.Stored+r.Quarantined+r.Waiting+r.Lost+r.Unknown, "%+v", r)
 	require.Equal(t, r.Outputs.Served, r.Outputs.Archived+r.Outputs.GivenUp+r.Outputs.Waiting, "%+v", r)
 	for _, c := range r.Consumers {
-		require.Equal(t, r.Stored+r.Unacknowledged, c.Handled+c.Dead+c.NotMeant+c.Waiting, "%+v", c)
+		require.Equal(t, r.Stored+r.Unacknowledged+r.Polled, c.Handled+c.Dead+c.NotMeant+c.Waiting, "%+v", c)
 	}
 	return s.code, r
 }
@@ -266,7 +266,7 @@ func TestSimulateWithAWrongSecret(t *testing.T) {
 	require.NoError(t, os.WriteFile(wrong, []byte("another secret"), 0o600))
 	code, stdout, _ := runVerb("simulate", "--config", filepath.Join(p.dir, "hookspan.yaml"), "--count", "2", "--speed", "100000", "--secret", "file:"+wrong)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, stdout, "WRONG: 2 webhooks were given up after four attempts")
+	require.Contains(t, stdout, "WRONG: 2 webhooks were given up after at most 4 attempts")
 	require.Contains(t, stdout, "--secret is not the one of its source")
 	require.Equal(t, 0, p.stop(), p.logs)
 }

@@ -36,9 +36,12 @@ type Schedule struct {
 
 // NewSchedule returns the provider's schedule with time passing faster by speed, which is above
 // 0. The timeout is 8 s at least.
-func NewSchedule(speed float64) Schedule {
+func NewSchedule(speed float64) Schedule { return Faster(gaps, Timeout, speed) }
+
+// Faster returns the schedule of another sender in the same way.
+func Faster(gaps []time.Duration, timeout time.Duration, speed float64) Schedule {
 	scaled := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
-	s := Schedule{Timeout: max(scaled(Timeout), leastTimeout)}
+	s := Schedule{Timeout: max(scaled(timeout), leastTimeout)}
 	for _, gap := range gaps {
 		s.Gaps = append(s.Gaps, scaled(gap))
 	}

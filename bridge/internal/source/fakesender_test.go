@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -33,7 +32,7 @@ func play(t *testing.T, kind string) played {
 	case sender.NeedsSecret():
 		cfg.Secrets = [][]byte{p.secret}
 	case sender.Signs():
-		p.secret = fakesender.NewSecret(func(b []byte) { _, _ = rand.Read(b) })
+		p.secret = fakesender.NewSecret()
 		keys := httptest.NewRecorder()
 		sender.API(p.secret, nil).ServeHTTP(keys, httptest.NewRequest(http.MethodGet, fakesender.KeysPath, http.NoBody))
 		cfg.FetchKeys = func(context.Context, string) ([]byte, error) { return keys.Body.Bytes(), nil }

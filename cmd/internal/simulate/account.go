@@ -18,7 +18,9 @@ type record struct {
 	late bool
 	// unreadable: no prediction can be read from it, so its place is the quarantine.
 	unreadable bool
-	at         time.Time // when the prediction ended
+	// dropped: it is never sent.
+	dropped bool
+	at      time.Time // when the prediction ended
 
 	// ---- guarded by account.mu while webhooks are sent
 	event string // the id that the first 200 named
@@ -38,6 +40,8 @@ type account struct {
 	attempts, duplicates, finished int
 	forged, refused                int
 	strange                        named
+	// asks: the bridge asks the provider, so that an answer may name no event.
+	asks bool
 }
 
 func newAccount() *account { return &account{answers: map[string]int{}} }
@@ -55,6 +59,13 @@ func (a *account) end(r *record, abandoned bool) {
 	defer a.mu.Unlock()
 	a.finished++
 	r.abandoned = abandoned
+}
+
+// unannounced notes that the bridge did not take an announcement.
+func (a *account) unannounced(id string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.strange.add("%s could not be announced: %v", id, err)
 }
 
 // answered notes the answer to an attempt, and reports whether it was 200.
@@ -84,6 +95,10 @@ func (a *account) answered(r *record, id, result, event, why string) bool {
 			a.strange.add("%s can be read, and was answered as quarantined", id)
 		}
 		return true
+	case bridge.Unconfirmed:
+		if !a.asks {
+			a.strange.add("%s was answered as %s, and this provider is not asked", id, result)
+		}
 	case bridge.Stored, bridge.Duplicate, bridge.Spooled:
 	default:
 		a.strange.add("%s was answered 200 %.40q", id, result)
@@ -91,6 +106,7 @@ func (a *account) answered(r *record, id, result, event, why string) bool {
 	switch {
 	case r.unreadable:
 		a.strange.add("%s cannot be read, and was answered 200 %.40q", id, result)
+	case event == "" && a.asks: // the event is made of what the provider will say
 	case !strings.HasPrefix(event, id+"/"):
 		a.strange.add("%s was answered with the event id %.100q", id, event)
 	case r.event != "" && r.event != event:
@@ -105,7 +121,7 @@ func (a *account) answered(r *record, id, result, event, why string) bool {
 // one for all others.
 func saidOK(result string) string {
 	switch bridge.Result(result) {
-	case bridge.Stored, bridge.Duplicate, bridge.Spooled, bridge.Quarantined:
+	case bridge.Stored, bridge.Duplicate, bridge.Spooled, bridge.Quarantined, bridge.Unconfirmed:
 		return fmt.Sprintf("%d %s", http.StatusOK, result)
 	default:
 		return fmt.Sprintf("%d of another kind", http.StatusOK)
@@ -132,9 +148,9 @@ func (a *account) forgery(answer sending.Answer, err error) {
 
 // totals are the counts of an account.
 type totals struct {
-	sent, finished, attempts, acknowledged, abandoned int
-	duplicates, forged, refused                       int
-	answers                                           map[string]int
+	sent, finished, attempts, acknowledged, abandoned, dropped int
+	duplicates, forged, refused                                int
+	answers                                                    map[string]int
 }
 
 func (a *account) totals() totals {
@@ -146,11 +162,14 @@ func (a *account) totals() totals {
 	}
 	for _, r := range a.records {
 		switch {
+		case r.dropped:
+			t.dropped++
 		case r.acknowledged: // by a copy, it may be
 			t.acknowledged++
 		case r.abandoned:
 			t.abandoned++
 		}
 	}
+	t.sent -= t.dropped
 	return t
 }

@@ -112,7 +112,7 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 	var settled []int
 	for _, n := range slices.Sorted(maps.Keys(open)) {
 		if !known[n] {
-			if !slices.ContainsFunc(a.webhooks[n], func(r *record) bool { return r.acknowledged }) {
+			if !slices.ContainsFunc(a.webhooks[n], func(r *record) bool { return r.acknowledged || r.dropped }) {
 				delete(open, n)
 			}
 			continue
@@ -151,7 +151,7 @@ func (a *audit) settled(n int, line *adminapi.Timeline) bool {
 	for _, r := range a.webhooks[n] {
 		e := eventOf(line, r, a.late(n))
 		if e == nil {
-			if r.acknowledged {
+			if r.acknowledged || r.dropped || r.abandoned && a.cfg.APIListen != "" {
 				return false
 			}
 			continue

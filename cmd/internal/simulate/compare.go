@@ -12,7 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
-	"github.com/hookspan/hookspan/internal/signing"
+	"github.com/hookspan/hookspan/internal/fakesender"
 )
 
 // compare reads every event of the run and holds it against what was sent. What it has found is in
@@ -61,7 +61,9 @@ type findings struct {
 	missing   []*record // acknowledged, and the view knows no event
 	// In words: untold are events of which the bridge does not say how they stand with a
 	// consumer.
-	lost, corrupt, givenUp, untold named
+	lost, unfound, corrupt, givenUp, untold named
+	// rescued are abandoned webhooks whose end was polled.
+	rescued int
 }
 
 // prediction compares the events of prediction n.
@@ -82,11 +84,12 @@ func (f *findings) prediction(ctx context.Context, n int) error {
 				return err
 			}
 		}
-		body := f.body(n, r.late, r.at)
 		f.mu.Lock()
 		switch {
 		case there:
-			f.stored(id, r, &line, e, &stored, body)
+			f.stored(id, r, &line, e, &stored)
+		case r.dropped:
+			f.unfound.add("the webhook of %s was dropped, and the bridge has not found its end: poll_after of the source and --wait say how long that takes", id)
 		case e != nil && r.acknowledged:
 			f.lost.add("%s was acknowledged, and event %d of it (%s) is not in the stream any more", id, e.Sequence, e.ID)
 		case r.acknowledged:
@@ -101,7 +104,7 @@ func (f *findings) prediction(ctx context.Context, n int) error {
 	}
 	for i := range line.Events {
 		// One that is there twice is found beside what was stored.
-		if e := &line.Events[i]; e.Kind == bridge.KindPrediction && e.Origin == bridge.OriginWebhook && !events[e] && !slices.ContainsFunc(f.webhooks[n], func(r *record) bool { return r.event == e.ID }) {
+		if e := &line.Events[i]; e.Kind == bridge.KindPrediction && !events[e] && !slices.ContainsFunc(f.webhooks[n], func(r *record) bool { return r.event == e.ID }) {
 			f.corrupt.add("event %s of %s is there, and was not sent", e.ID, id)
 		}
 	}
@@ -110,11 +113,22 @@ func (f *findings) prediction(ctx context.Context, n int) error {
 }
 
 // stored compares an event, and counts where it stands.
-func (f *findings) stored(id string, r *record, line *adminapi.Timeline, e *adminapi.TimelineEvent, stored *adminapi.EventDetail, body []byte) {
-	if r.acknowledged {
+func (f *findings) stored(id string, r *record, line *adminapi.Timeline, e *adminapi.TimelineEvent, stored *adminapi.EventDetail) {
+	polled := e.Origin == bridge.OriginPoll
+	switch {
+	case r.acknowledged:
 		f.report.Stored++
-	} else {
+	case r.dropped:
+		f.report.Polled++
+	case r.abandoned && polled:
+		f.report.Polled++
+		f.rescued++
+	default:
 		f.report.Unacknowledged++
+	}
+	body := f.body(r.n, r.late, r.at)
+	if polled {
+		body = f.answer(r.n, r.at)
 	}
 	copies := 0
 	for _, other := range line.Events {
@@ -130,7 +144,7 @@ func (f *findings) stored(id string, r *record, line *adminapi.Timeline, e *admi
 		f.corrupt.add("event %d of %s is %q for the view, and %q of %q in the stream", e.Sequence, id, e.ID, event.ID, event.PredictionID)
 	case !bytes.Equal(stored.Bytes(), body):
 		f.corrupt.add("event %d of %s has another body (%d bytes) than was sent (%d bytes)", e.Sequence, id, len(stored.Bytes()), len(body))
-	case event.Signature != signing.Sign(body, f.cfg.Secret):
+	case polled && event.Signature != "", !polled && !f.cfg.Sender.Proved(fakesender.Message{Prediction: id, Body: body}, f.cfg.Secret, event.Signature, event.Proof):
 		f.corrupt.add("event %d of %s has another signature than was sent", e.Sequence, id)
 	case copies > 1:
 		f.corrupt.add("event %s of %s is there %d times", e.ID, id, copies)
@@ -161,7 +175,7 @@ func (f *findings) stored(id string, r *record, line *adminapi.Timeline, e *admi
 // archived compares the outputs of prediction n with those that were served.
 func (f *findings) archived(n int, line *adminapi.Timeline) {
 	states := line.Prediction.Outputs
-	for i, name := range f.served(n) {
+	for i, name := range f.outputsOf(n) {
 		if line.Events == nil {
 			return // the prediction is not there
 		}

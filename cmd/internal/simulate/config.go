@@ -1,4 +1,4 @@
-// Package simulate plays the provider against a running bridge: many webhooks, sent as the
+// Package simulate plays a provider against a running bridge: many webhooks, sent as the
 // provider sends them, with faults. Then it accounts for all of them by what the bridge itself
 // says through its API.
 package simulate
@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/internal/fakesender"
 )
 
 // Limits of [Config].
@@ -34,8 +37,13 @@ type Config struct {
 	API *client.Client
 	// Source is the name of the bridge's source that URL leads to.
 	Source, URL string
+	// Sender is the provider that is played.
+	Sender *fakesender.Sender
 	// Secret signs the webhooks.
 	Secret []byte
+	// APIListen is the host and port of the provider's API, where api.base_url of the source
+	// leads; empty for none. With it every prediction is announced to the bridge first.
+	APIListen string
 	// TLS is nil for the certificates of the system.
 	TLS *tls.Config
 	// Speed is how much faster than the clock the provider's schedule passes.
@@ -59,6 +67,8 @@ type Config struct {
 	// LateEvery: a webhook that says processing comes after that of the end, if the prediction
 	// has ended.
 	LateEvery int
+	// DropEvery: the webhook of the end is never sent, so that only polling finds the end.
+	DropEvery int
 
 	Outputs Outputs
 	// Wait bounds how long the consumers may take after the last webhook.
@@ -96,6 +106,7 @@ func (c *Config) Check() error {
 		{"--forge-every", float64(c.ForgeEvery), 0, maxEvery},
 		{"--break-every", float64(c.BreakEvery), 0, maxEvery},
 		{"--late-every", float64(c.LateEvery), 0, maxEvery},
+		{"--drop-every", float64(c.DropEvery), 0, maxEvery},
 		{"--slow-every", float64(c.Outputs.SlowEvery), 0, maxEvery},
 		{"--cut-every", float64(c.Outputs.CutEvery), 0, maxEvery},
 		{"--missing-every", float64(c.Outputs.MissingEvery), 0, maxEvery},
@@ -112,12 +123,49 @@ func (c *Config) Check() error {
 			return fmt.Errorf("--status: %.80q is longer than the %d bytes of a status", s.Name, bridge.MaxStatus)
 		}
 	}
+	if err := c.checkSender(); err != nil {
+		return err
+	}
 	host, _, err := net.SplitHostPort(c.Outputs.Listen)
 	switch ip := net.ParseIP(host); {
 	case err != nil:
 		return fmt.Errorf("--listen: %w", err)
 	case host == "" || ip.IsUnspecified():
 		return errors.New("--listen: name the host by which the bridge reaches it")
+	}
+	return nil
+}
+
+// checkSender returns an error that names what this provider does not do.
+func (c *Config) checkSender() error {
+	s := c.Sender
+	kind := "a provider of kind " + s.Kind
+	if words := s.Statuses(); len(words) > 0 {
+		for _, status := range c.Statuses {
+			if !slices.Contains(words, status.Name) || !bridge.Terminal(status.Name) {
+				return fmt.Errorf("--status: %s tells of %s only, as far as it is kept", kind, strings.Join(words, ", "))
+			}
+		}
+	}
+	for _, f := range []struct {
+		flag string
+		set  bool
+		can  bool
+		why  string
+	}{
+		{"--forge-every", c.ForgeEvery > 0, s.Signs(), "nothing in its webhooks proves who sent them"},
+		{"--break-every", c.BreakEvery > 0, s.CoversBody(), "nothing in its webhooks proves what they say"},
+		{"--late-every", c.LateEvery > 0, s.Posts() && !s.TellsEndsOnly(), "it tells of ends only, as far as it is kept"},
+		{"--duplicate-every", c.DuplicateEvery > 0, s.Posts(), "it sends no webhooks"},
+		{"--drop-every", c.DropEvery > 0, s.Answers(), "its API does not tell the result, so what is dropped is lost"},
+		{"--api-listen", c.APIListen != "", s.Answers() || s.Signs() && !s.NeedsSecret(), "its API does not tell the result"},
+	} {
+		if f.set && !f.can {
+			return fmt.Errorf("%s is not for %s: %s", f.flag, kind, f.why)
+		}
+	}
+	if c.APIListen == "" && (c.DropEvery > 0 || !s.Posts() || !s.Signs() && s.Answers()) {
+		return fmt.Errorf("--api-listen: the bridge must ask %s, so say on which host and port its API is to listen, and have api.base_url of the source lead there", kind)
 	}
 	return nil
 }

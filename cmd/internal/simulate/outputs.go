@@ -13,8 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/fakeget3w"
+	"github.com/hookspan/hookspan/internal/fakesender"
 )
 
 const (
@@ -78,6 +80,17 @@ func (s *outputServer) output(w http.ResponseWriter, r *http.Request) {
 	s.plan.content(name).Serve(w, r, s.began)
 }
 
+// outputsOf returns the names of prediction n's outputs: those that are served, or the one that
+// stands in the body.
+func (p *plan) outputsOf(n int) []string {
+	if _, inline := p.cfg.Sender.Inline(fakesender.Prediction{}); inline && p.status(n) == bridge.StatusCompleted && !p.broken(n) {
+		return []string{inlineMark + p.id(n)}
+	}
+	return p.served(n)
+}
+
+const inlineMark = "in the body of "
+
 // outputOf returns the number of an output among all, and false for one that is none.
 func (p *plan) outputOf(name string) (int, bool) {
 	id, rest, _ := strings.Cut(name, "-")
@@ -93,12 +106,29 @@ func (p *plan) content(name string) *fakeget3w.Content {
 
 // sum returns the checksum of an output, empty for one that is missing.
 func (p *plan) sum(name string) string {
+	if id, inline := strings.CutPrefix(name, inlineMark); inline {
+		n, _ := p.serial(id)
+		text, _ := p.cfg.Sender.Inline(p.prediction(n, false, time.Time{}))
+		sum := sha256.Sum256(text)
+		return hex.EncodeToString(sum[:])
+	}
 	if at, known := p.outputOf(name); !known || nth(at, p.cfg.Outputs.MissingEvery) {
 		return ""
 	}
 	sum := sha256.New()
 	_, _ = io.Copy(sum, p.content(name).Reader()) // neither fails
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// serveAPI serves the provider's API until stop.
+func (p *plan) serveAPI() (stop func(), err error) {
+	listener, err := net.Listen("tcp", p.cfg.APIListen)
+	if err != nil {
+		return nil, fmt.Errorf("--api-listen: %w", err)
+	}
+	server := &http.Server{Handler: p.cfg.Sender.API(p.cfg.Secret, p.find), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
+	go func() { _ = server.Serve(listener) }() // it ends with stop
+	return func() { _ = server.Close() }, nil
 }
 
 // cutWriter breaks the connection off after some bytes.

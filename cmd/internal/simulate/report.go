@@ -22,6 +22,8 @@ type Report struct {
 	Acknowledged int `json:"acknowledged"`
 	Abandoned    int `json:"abandoned"`
 	Interrupted  int `json:"interrupted"`
+	// Dropped are further webhooks, that were never sent.
+	Dropped int `json:"dropped"`
 	// Answers count attempts by their answer.
 	Answers map[string]int `json:"answers"`
 	// Duplicates are answers 200 to copies of what was there already.
@@ -39,6 +41,8 @@ type Report struct {
 	Lost           int `json:"lost"`
 	Unknown        int `json:"unknown"`
 	Unacknowledged int `json:"stored_unacknowledged"`
+	// Polled are dropped and abandoned ones whose end the bridge has from the provider.
+	Polled int `json:"polled"`
 	// Corrupt is what is there and is not what was sent.
 	Corrupt int `json:"corrupt"`
 
@@ -49,6 +53,8 @@ type Report struct {
 	// there is much of it.
 	Notes []string `json:"notes,omitempty"`
 	Wrong []string `json:"wrong,omitempty"`
+
+	rescued int // of the abandoned ones, by polling
 }
 
 // OutputReport counts the outputs of stored predictions.
@@ -121,6 +127,7 @@ func (r *Report) note(format string, args ...any) {
 // add takes over what the sender knows.
 func (r *Report) add(t totals) {
 	r.Sent, r.Attempts, r.Acknowledged, r.Abandoned = t.sent, t.attempts, t.acknowledged, t.abandoned
+	r.Dropped = t.dropped
 	r.Interrupted = t.sent - t.acknowledged - t.abandoned
 	r.Answers, r.Duplicates, r.Forged, r.Refused = t.answers, t.duplicates, t.forged, t.refused
 }

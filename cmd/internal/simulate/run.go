@@ -32,17 +32,27 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		base = server.base
 	}
 	p := newPlan(cfg, base)
+	if _, err := p.sign("a", nil, cfg.Secret); err != nil {
+		return nil, fmt.Errorf("--secret: %w", err)
+	}
+	if cfg.APIListen != "" {
+		stop, err := p.serveAPI()
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+	}
 	if server != nil {
 		server.serve(p)
 		defer server.close()
 	}
 	began, sent := time.Now(), newAccount()
+	sent.asks = cfg.Sender.Answers()
 	s := newSender(p, sent)
 	cfg.show(s.progress, func() { s.run(ctx) })
 
 	report := &Report{Run: p.run, Source: cfg.Source, Seed: cfg.Seed, Seconds: time.Since(began).Seconds()}
 	report.add(sent.totals())
-	report.sender(sent, s.schedule.Span(0), s.behind)
 	a := newAudit(p, sent.records, report)
 	var err error
 	cfg.show(a.progress, func() {
@@ -51,6 +61,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			err = a.compare(asking)
 		}
 	})
+	report.sender(sent, &s.schedule, s.behind)
 	if err != nil {
 		report.Unknown = report.Acknowledged - report.Stored - report.Quarantined - report.Waiting - report.Lost
 		report.Wrong = append(report.Wrong, fmt.Sprintf("the bridge did not say what became of the webhooks: %v", err))

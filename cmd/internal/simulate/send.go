@@ -35,7 +35,7 @@ type sender struct {
 
 func newSender(p *plan, a *account) *sender {
 	conns := min(maxConns, max(1, maxFlight/max(1, p.cfg.Bytes.Most)))
-	s := &sender{plan: p, account: a, schedule: sending.NewSchedule(p.cfg.Speed), slots: make(chan struct{}, conns)}
+	s := &sender{plan: p, account: a, schedule: sending.Faster(p.cfg.Sender.Gaps, p.cfg.Sender.Timeout, p.cfg.Speed), slots: make(chan struct{}, conns)}
 	s.client = sending.NewClient(sending.Options{Timeout: s.schedule.Timeout, Conns: conns, TLS: p.cfg.TLS})
 	return s
 }
@@ -71,7 +71,11 @@ func (s *sender) run(ctx context.Context) {
 
 // finish sends everything about prediction n.
 func (s *sender) finish(ctx context.Context, n int) {
+	if !s.announce(ctx, n) {
+		return
+	}
 	at := time.Now().Truncate(time.Millisecond) // as the body has it
+	s.ended.Store(n, at)
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	if nth(n, s.cfg.ForgeEvery) {
@@ -86,7 +90,11 @@ func (s *sender) finish(ctx context.Context, n int) {
 			}
 		})
 	}
-	r := s.begin(&record{n: n, unreadable: s.broken(n), at: at})
+	r := s.begin(&record{n: n, unreadable: s.broken(n), at: at, dropped: s.dropped(n)})
+	if r.dropped {
+		s.end(r, false)
+		return
+	}
 	twice := nth(n, s.cfg.DuplicateEvery)
 	if atOnce := twice && (n/s.cfg.DuplicateEvery)%2 == 0; atOnce {
 		beside.Go(func() { s.attempt(ctx, r) })
@@ -98,29 +106,61 @@ func (s *sender) finish(ctx context.Context, n int) {
 	}
 }
 
+// announce tells the bridge of prediction n, if it can ask the provider how the prediction ends. It
+// reports whether the provider goes on with it.
+func (s *sender) announce(ctx context.Context, n int) bool {
+	if s.cfg.APIListen == "" {
+		return true
+	}
+	s.ended.Store(n, time.Time{})
+	watch := bridge.Watch{Source: s.cfg.Source, Prediction: s.id(n), Model: s.prediction(n, false, time.Time{}).Model, Deadline: time.Now().Add(time.Second)}
+	retry := backoff.Backoff{First: 200 * time.Millisecond, Max: time.Second}
+	_, err := s.cfg.API.Watch(ctx, watch)
+	for range retries {
+		if err == nil || !retry.Wait(ctx) {
+			break
+		}
+		_, err = s.cfg.API.Watch(ctx, watch)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.unannounced(s.id(n), err)
+	}
+	return ctx.Err() == nil
+}
+
 // deliver tries r by the provider's schedule, and once more when it was acknowledged if it is to
 // come twice.
 func (s *sender) deliver(ctx context.Context, r *record, twice bool) {
-	err := s.schedule.Deliver(ctx, func() bool { return s.attempt(ctx, r) })
-	if err == nil && twice {
+	ended := false
+	err := s.schedule.Deliver(ctx, func() bool {
+		acknowledged, again := s.attempt(ctx, r)
+		ended = !acknowledged && !again
+		return acknowledged || ended
+	})
+	if err == nil && twice && !ended {
 		s.attempt(ctx, r)
 	}
-	s.end(r, errors.Is(err, sending.ErrAbandoned))
+	s.end(r, ended || errors.Is(err, sending.ErrAbandoned))
 }
 
-// attempt reports whether r is acknowledged.
-func (s *sender) attempt(ctx context.Context, r *record) bool {
+// attempt reports whether r is acknowledged and, if not, whether the sender comes again, as long as
+// its schedule goes on.
+func (s *sender) attempt(ctx context.Context, r *record) (acknowledged, again bool) {
 	if !s.slot(ctx) {
-		return false
+		return false, true
 	}
 	body := s.body(r.n, r.late, r.at)
-	answer, err := s.client.Post(ctx, s.cfg.URL, sending.Header(body, s.cfg.Secret), body)
+	header, err := s.sign(s.id(r.n), body, s.cfg.Secret)
+	var answer sending.Answer
+	if err == nil {
+		answer, err = s.client.Post(ctx, s.cfg.URL, header, body)
+	}
 	<-s.slots
 	if ctx.Err() != nil && err != nil {
-		return false // we have cut it off
+		return false, true // we have cut it off
 	}
 	result, event, why := sending.Outcome(answer, err)
-	return s.answered(r, s.id(r.n), result, event, why)
+	return s.answered(r, s.id(r.n), result, event, why), err != nil || s.cfg.Sender.ComesAgain(answer.Status)
 }
 
 func (s *sender) slot(ctx context.Context) bool {

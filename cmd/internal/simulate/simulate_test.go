@@ -15,13 +15,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/fakesender"
 	"github.com/hookspan/hookspan/internal/sending"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
 func testConfig() Config {
+	sender, err := fakesender.Of("get3w")
+	if err != nil {
+		panic(err)
+	}
 	return Config{
-		Source: "get3w", Secret: []byte("secret"), Speed: 1, Count: 400, Rate: 10, Seed: 7,
+		Sender: sender, Source: "get3w", Secret: []byte("secret"), Speed: 1, Count: 400, Rate: 10, Seed: 7,
 		Models:   Mix{{"get3w/flux-dev", 3}, {"google/veo-3", 1}},
 		Statuses: Mix{{"completed", 8}, {"failed", 1}, {"created", 1}}, Bytes: Range{500, 16 << 10},
 		Outputs: Outputs{Bytes: 100_000, Listen: "127.0.0.1:0"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/consumerstate"
+	"github.com/hookspan/hookspan/internal/sending"
 )
 
 // because keeps one example of each state.
@@ -20,8 +21,9 @@ func (c *ConsumerReport) because(w Why) {
 // tell completes the report with what was found.
 func (f *findings) tell() {
 	r := f.report
+	r.rescued = f.rescued
 	r.Lost, r.Corrupt, r.Consumers = f.lost.count, r.Corrupt+f.corrupt.count, f.consumers.sorted()
-	r.Wrong = slices.Concat(r.Wrong, f.lost.some(), f.corrupt.some(), f.untold.some())
+	r.Wrong = slices.Concat(r.Wrong, f.lost.some(), f.unfound.some(), f.corrupt.some(), f.untold.some())
 	r.Notes = append(r.Notes, f.givenUp.some()...)
 	if r.Unacknowledged > 0 {
 		r.note("%d webhooks are stored although no answer said so: the answers were lost on their way", r.Unacknowledged)
@@ -59,6 +61,9 @@ func (f *findings) seek(ctx context.Context) error {
 			return err
 		case there:
 			inView++
+		case r.event == "":
+			f.lost.add("%s was acknowledged, and the bridge has not found its end", f.id(r.n))
+			continue
 		case journal == 0:
 			f.lost.add("%s was acknowledged as event %s, and is not in the stream", f.id(r.n), r.event)
 			continue
@@ -73,8 +78,8 @@ func (f *findings) seek(ctx context.Context) error {
 }
 
 // sender adds what the sender's side shows: whom it gave up on, and why.
-func (r *Report) sender(a *account, span fmt.Stringer, behind time.Duration) {
-	r.Wrong = append(r.Wrong, a.strange.some()...)
+func (r *Report) sender(a *account, schedule *sending.Schedule, behind time.Duration) {
+	r.Wrong = slices.Concat(a.strange.some(), r.Wrong)
 	r.Corrupt += a.strange.count
 	if behind > time.Second {
 		r.note("predictions ended up to %v later than --rate asks for: the answers, or this machine, held the sender up", behind.Round(time.Second))
@@ -82,7 +87,11 @@ func (r *Report) sender(a *account, span fmt.Stringer, behind time.Duration) {
 	if r.Abandoned == 0 {
 		return
 	}
-	words := fmt.Sprintf("%d webhooks were given up after four attempts over %v, as the provider does: no further attempt comes", r.Abandoned, span)
+	words := fmt.Sprintf("%d webhooks were given up after at most %d attempts over %v, as the provider does: no further attempt comes", r.Abandoned, len(schedule.Gaps)+1, schedule.Span(0))
+	if r.Abandoned == r.rescued {
+		r.note("%s; the bridge has asked how each of them ended", words)
+		return
+	}
 	if refused := r.Answers["401"]; refused > 0 {
 		words += "; the bridge answered 401, so --secret is not the one of its source, or the address lacks a path token (--url)"
 	}

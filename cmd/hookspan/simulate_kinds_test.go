@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/fakesender"
+	"github.com/hookspan/hookspan/internal/freeport"
+)
+
+// kindSecret can be the secret of every kind, and pathSecret the end of an address.
+const (
+	kindSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	pathSecret = "a-token-of-the-path"
+)
+
+// sourceOf returns a source of a kind, and how to play its provider.
+func sourceOf(t *testing.T, dir, kind string) (yaml string, args []string) {
+	t.Helper()
+	s, err := fakesender.Of(kind)
+	require.NoError(t, err)
+	secretAt, token := "file:"+filepath.Join(dir, "secret"), "file:"+filepath.Join(dir, "token")
+	put(t, dir, "secret", kindSecret)
+	put(t, dir, "token", pathSecret)
+	options := []string{"kind: " + kind}
+	if s.NeedsSecret() {
+		options = append(options, `secrets: ["`+secretAt+`"]`)
+	}
+	if kind == "shared-secret" || kind == "cerebrium" {
+		options = append(options, `path_token: "`+token+`"`)
+	}
+	if kind == "hmac" {
+		options = append(options, "signature: {header: "+s.SignatureHeader()+"}")
+	}
+	args = []string{"--source", kind, "--secret", secretAt, "--seed", "7", "--count", "12", "--rate", "100", "--speed", "10", "--outputs", "1", "--output-bytes", "2KB", "--wait", "2m"}
+	if !s.Answers() {
+		return kind + ": {" + strings.Join(options, ", ") + "}", args
+	}
+	port, err := freeport.Next()
+	require.NoError(t, err)
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	api := fmt.Sprintf(`key: "%s", base_url: "http://%s", rate: 1000/s, poll_after: 1s`, token, address)
+	switch kind {
+	case "standard", "hmac", "shared-secret", "confirm", "poll":
+		api += `, result: "/predictions/{id}"`
+	case "fal":
+		options = append(options, `keys_url: "http://`+address+fakesender.KeysPath+`"`)
+	}
+	args = append(args, "--api-listen", address)
+	if s.Posts() {
+		args = append(args, "--drop-every", "3")
+	}
+	return kind + ": {" + strings.Join(append(options, "api: {"+api+"}"), ", ") + "}", args
+}
+
+// Of every kind of provider that can be asked a third of the webhooks is lost; of the others none
+// is. Every prediction ends, and each output is archived once.
+func TestSimulateEveryKind(t *testing.T) {
+	t.Parallel()
+	const together = 5 // the bridge answers not many more that ask at once
+	dir, store := t.TempDir(), filepath.Join(t.TempDir(), "archive")
+	config := simulatedConfig + `
+consumers:
+  archive: {kind: archive, store: "file://` + store + `", hosts: [127.0.0.1], allow_private: true, retry: {first: 100ms}}
+sources:
+`
+	args := map[string][]string{}
+	for _, kind := range fakesender.Kinds() {
+		var yaml string
+		yaml, args[kind] = sourceOf(t, dir, kind)
+		config += "  " + yaml + "\n"
+	}
+	p := serveHere(t, config)
+	all := 0
+	running := map[string]*simulation{}
+	for at, kind := range fakesender.Kinds() {
+		if at%together == 0 {
+			for _, kind := range fakesender.Kinds()[at:min(at+together, len(args))] {
+				running[kind] = startSimulation(t.Context(), t, append(args[kind], "--url", p.ready.Webhooks[kind]+pathOf(kind), "--api", p.ready.Admin)...)
+			}
+		}
+		code, r := running[kind].end(t)
+		sender, err := fakesender.Of(kind)
+		require.NoError(t, err)
+		t.Logf("%-13s sent %2d dropped %2d stored %2d polled %2d outputs %2d of %2d answers %v", kind, r.Sent, r.Dropped, r.Stored, r.Polled, r.Outputs.Archived, r.Outputs.Served, r.Answers)
+		require.Equal(t, exitDone, code, "%s: %+v", kind, r)
+		require.Equal(t, 12, r.Sent+r.Dropped, kind)
+		require.Equal(t, sender.Posts(), r.Sent > 0, kind)
+		require.Equal(t, sender.Answers(), r.Dropped > 0, kind)
+		require.Equal(t, []int{r.Sent, r.Dropped}, []int{r.Stored, r.Polled}, "%s: %+v", kind, r)
+		require.Positive(t, r.Outputs.Served, kind)
+		require.Equal(t, r.Outputs.Served, r.Outputs.Archived, "%s: %+v", kind, r)
+		all += r.Outputs.Served
+	}
+	require.Equal(t, all, manifests(t, store), "each is archived once")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// pathOf returns what follows the name of a source in its address.
+func pathOf(kind string) string {
+	if kind == "shared-secret" || kind == "cerebrium" {
+		return "/" + pathSecret
+	}
+	return ""
+}
