@@ -37,6 +37,15 @@ func sourceOf(t *testing.T, dir, kind string) (yaml string, args []string) {
 		options = append(options, "signature: {header: "+s.SignatureHeader()+"}")
 	}
 	args = []string{"--source", kind, "--secret", secretAt, "--seed", "7", "--count", "12", "--rate", "100", "--speed", "10", "--outputs", "1", "--output-bytes", "2KB", "--wait", "2m"}
+	if s.Posts() {
+		args = append(args, "--duplicate-every", "5")
+	}
+	if s.Signs() {
+		args = append(args, "--forge-every", "2")
+	}
+	if !s.Answers() && s.CoversBody() {
+		args = append(args, "--break-every", "4")
+	}
 	if !s.Answers() {
 		return kind + ": {" + strings.Join(options, ", ") + "}", args
 	}
@@ -86,12 +95,13 @@ sources:
 		code, r := running[kind].end(t)
 		sender, err := fakesender.Of(kind)
 		require.NoError(t, err)
-		t.Logf("%-13s sent %2d dropped %2d stored %2d polled %2d outputs %2d of %2d answers %v", kind, r.Sent, r.Dropped, r.Stored, r.Polled, r.Outputs.Archived, r.Outputs.Served, r.Answers)
+		t.Logf("%-13s sent %2d dropped %2d stored %2d quarantined %d forged %d polled %2d outputs %2d of %2d answers %v", kind, r.Sent, r.Dropped, r.Stored, r.Quarantined, r.Forged, r.Polled, r.Outputs.Archived, r.Outputs.Served, r.Answers)
 		require.Equal(t, exitDone, code, "%s: %+v", kind, r)
 		require.Equal(t, 12, r.Sent+r.Dropped, kind)
 		require.Equal(t, sender.Posts(), r.Sent > 0, kind)
 		require.Equal(t, sender.Answers(), r.Dropped > 0, kind)
-		require.Equal(t, []int{r.Sent, r.Dropped}, []int{r.Stored, r.Polled}, "%s: %+v", kind, r)
+		require.Equal(t, []int{r.Sent, r.Dropped}, []int{r.Stored + r.Quarantined, r.Polled}, "%s: %+v", kind, r)
+		require.Equal(t, sender.Signs(), r.Forged > 0, kind)
 		require.Positive(t, r.Outputs.Served, kind)
 		require.Equal(t, r.Outputs.Served, r.Outputs.Archived, "%s: %+v", kind, r)
 		all += r.Outputs.Served
