@@ -4,10 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/freeport"
 )
 
 // Every command about simulate in the documentation works with the configuration there, and
@@ -30,17 +33,24 @@ func TestSimulateDocumented(t *testing.T) {
 			shown = block[2]
 		}
 	}
-	require.Len(t, commands, 2)
+	require.Len(t, commands, 3)
+	port, err := freeport.Next()
+	require.NoError(t, err)
+	trial := strings.NewReplacer("8091", strconv.Itoa(port), "env:RUNPOD_API_KEY", "env:GET3W_WEBHOOK_SECRET")
 
-	p := serveHere(t, simulatedConfig+yaml)
+	p := serveHere(t, simulatedConfig+trial.Replace(yaml)+"  get3w: {secrets: [env:GET3W_WEBHOOK_SECRET]}\n")
 	for i, line := range commands {
-		words := strings.Fields(line)
+		words := strings.Fields(trial.Replace(line))
 		require.Equal(t, []string{"hookspan", "simulate"}, words[:2])
 		code, stdout, stderr := runVerb(append(words[1:], "--config", filepath.Join(p.dir, "hookspan.yaml"), "--wait", "2m")...)
 		require.Equal(t, exitDone, code, "%s\n%s\n%s", line, stdout, stderr)
 		if i == 0 {
 			require.Equal(t, eachTime(shown), eachTime(stdout))
 			continue
+		}
+		if i == 2 {
+			require.Regexp(t, `dropped +10 +never sent`, stdout)
+			require.Regexp(t, `found by asking +10 `, stdout)
 		}
 		require.Regexp(t, `outputs +\d+ +\d+ archived, \d+ given up, 0 waiting`, stdout)
 	}

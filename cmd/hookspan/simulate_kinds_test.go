@@ -117,3 +117,19 @@ func pathOf(kind string) string {
 	}
 	return ""
 }
+
+// What the sender gives up during an outage is found by asking, and not wrong then.
+func TestSimulateWhatIsGivenUpIsAskedFor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	yaml, args := sourceOf(t, dir, "luma")
+	p := serveHere(t, smallConfig+"sources:\n  "+yaml+"\n")
+	away := openDoor(t, "http://127.0.0.1:1")
+	s := startSimulation(t.Context(), t, append(args, "--url", away.URL+"/webhooks/luma", "--api", p.ready.Admin, "--outputs", "0", "--drop-every", "0", "--duplicate-every", "0")...)
+	code, r := s.end(t)
+	require.Equal(t, exitDone, code, "%+v", r)
+	require.Equal(t, []int{12, 12, 12, 0}, []int{r.Sent, r.Abandoned, r.Polled, r.Stored}, "%+v", r)
+	require.Equal(t, map[string]int{"502": 12 * 4}, r.Answers)
+	require.Contains(t, strings.Join(r.Notes, "\n"), "12 webhooks were given up after at most 4 attempts over 30ms")
+	require.Equal(t, 0, p.stop(), p.logs)
+}

@@ -275,19 +275,24 @@ func TestSimulateRefusesWrongUse(t *testing.T) {
 	t.Parallel()
 	p := serveHere(t, smallConfig)
 	for words, args := range map[string][]string{
-		"say with --url":                  {"--api", p.ready.Admin},
-		"--count is 0":                    {"--count", "0"},
-		"--rate is NaN":                   {"--rate", "NaN"},
-		"--speed is 0":                    {"--speed", "0"},
-		"the first size is the smaller":   {"--size", "2KiB-1KiB"},
-		"the weight is a number":          {"--status", "completed=0"},
-		"--listen":                        {"--listen", "8080"},
-		"name the host by which":          {"--listen", ":8090"},
-		"--slow-every is -1":              {"--slow-every=-1"},
-		"--wait is -1s: use 0s to 24h":    {"--wait=-1s"},
-		"longer than the 64 bytes":        {"--status", strings.Repeat("x", 65)},
-		"--outputs is 17: use 0 to 16":    {"--outputs", "17"},
-		"--missing-every is 1e+10: use 0": {"--missing-every", "10000000000"},
+		"say with --url":                    {"--api", p.ready.Admin},
+		"--count is 0":                      {"--count", "0"},
+		"--rate is NaN":                     {"--rate", "NaN"},
+		"--speed is 0":                      {"--speed", "0"},
+		"the first size is the smaller":     {"--size", "2KiB-1KiB"},
+		"the weight is a number":            {"--status", "completed=0"},
+		"--listen":                          {"--listen", "8080"},
+		"name the host by which":            {"--listen", ":8090"},
+		"--slow-every is -1":                {"--slow-every=-1"},
+		"unknown kind \"acme\": use one of": {"--kind", "acme"},
+		"--api-listen: the bridge must ask": {"--drop-every", "3"},
+		"luma tells of completed, failed":   {"--kind", "luma", "--status", "created", "--api-listen", "127.0.0.1:0"},
+		"--forge-every is not for":          {"--kind", "runpod", "--forge-every", "2", "--api-listen", "127.0.0.1:0"},
+		"--drop-every is not for":           {"--kind", "deepgram", "--drop-every", "2"},
+		"--wait is -1s: use 0s to 24h":      {"--wait=-1s"},
+		"longer than the 64 bytes":          {"--status", strings.Repeat("x", 65)},
+		"--outputs is 17: use 0 to 16":      {"--outputs", "17"},
+		"--missing-every is 1e+10: use 0":   {"--missing-every", "10000000000"},
 	} {
 		code, stdout, stderr := runVerb(append([]string{"simulate"}, args...)...)
 		require.Equal(t, exitUsage, code, words)

@@ -109,7 +109,9 @@ func (s *Sender) Answers() bool { return s.answer != nil }
 func (s *Sender) TellsEndsOnly() bool { return s.words != nil }
 
 // Statuses returns the statuses of ends that it can tell, sorted; none when it can tell any.
-func (s *Sender) Statuses() []string { return slices.Sorted(maps.Keys(s.words)) }
+func (s *Sender) Statuses() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.words)), func(status string) bool { return status == running })
+}
 
 func (s *Sender) word(status string) string {
 	if word, ok := s.words[status]; ok {

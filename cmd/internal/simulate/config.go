@@ -142,7 +142,7 @@ func (c *Config) checkSender() error {
 	kind := "a provider of kind " + s.Kind
 	if words := s.Statuses(); len(words) > 0 {
 		for _, status := range c.Statuses {
-			if !slices.Contains(words, status.Name) || !bridge.Terminal(status.Name) {
+			if !slices.Contains(words, status.Name) {
 				return fmt.Errorf("--status: %s tells of %s only, as far as it is kept", kind, strings.Join(words, ", "))
 			}
 		}
