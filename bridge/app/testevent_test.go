@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/certificate/certificatetest"
 )
@@ -51,6 +52,55 @@ func TestATestEventComesAsAWebhook(t *testing.T) {
 			require.Equal(t, 404, call(t, a, "/test-events", `{"source":"nobody"}`, nil))
 			require.Equal(t, 409, call(t, a, "/test-events", `{"source":"bare"}`, nil), "it refuses every webhook")
 		})
+	}
+}
+
+// A test event of every kind that a secret proves is stored, also where the configuration changes the
+// signature; others say why there is none.
+func TestATestEventOfEveryKind(t *testing.T) {
+	secret, token := filepath.Join(t.TempDir(), "secret"), filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(secret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 0o600))
+	require.NoError(t, os.WriteFile(token, []byte("a-token-of-the-path"), 0o600))
+	refused := map[string]string{
+		"fal": "a key of its own", "kie": "is asked", "runpod": "is asked", "luma": "is asked", "kling": "is asked", "confirm": "is asked",
+		"poll": "no webhooks", "runway": "no webhooks", "stability": "no webhooks",
+	}
+	text := freePorts + "sources:\n"
+	for _, name := range source.Kinds() {
+		kind, err := source.KindOf(name)
+		require.NoError(t, err)
+		options := "kind: " + name
+		if kind.NeedsSecret() {
+			options += `, secrets: ["file:` + secret + `"]`
+		}
+		if kind.Proof == nil && kind.Confirm == source.ConfirmNever && !kind.NoWebhook {
+			options += `, path_token: "file:` + token + `"`
+		}
+		if kind.NoWebhook || kind.Confirm == source.ConfirmAlways {
+			options += `, api: {key: "file:` + token + `", base_url: "http://127.0.0.1:1", result: "/p/{id}"}`
+		}
+		if name == "hmac" {
+			options += `, signature: {header: X-Mine, signed: "{time}.{body}", time_header: X-Mine-Time}`
+		}
+		text += "  " + name + ": {" + options + "}\n"
+	}
+	text += `  shaped: {secrets: ["file:` + secret + `"], body: {id: /task/id}}` + "\n"
+	a, err := newTestApp(t, t.TempDir(), text)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, a.Stop()) }()
+	require.NoError(t, a.Start(t.Context()))
+	for _, name := range append(source.Kinds(), "shaped") {
+		status, answer := answerOf(t, a, http.MethodPost, "/api/v1/test-events", `{"source":"`+name+`"}`, func(*http.Request, *http.Response) {})
+		if why := refused[name]; why != "" || name == "shaped" {
+			require.Equal(t, 409, status, "%s: %s", name, answer)
+			require.Contains(t, string(answer), why)
+			continue
+		}
+		require.Equal(t, 200, status, "%s: %s", name, answer)
+		var sent adminapi.TestEvent
+		require.NoError(t, json.Unmarshal(answer, &sent))
+		require.Equal(t, bridge.Stored, sent.Result, name)
+		require.Equal(t, sent.Prediction+"/completed/", sent.ID[:len(sent.Prediction)+len("/completed/")])
 	}
 }
 

@@ -101,8 +101,10 @@ func Kinds() []string {
 	return out
 }
 
-// Posts reports whether it sends webhooks at all, and Answers whether its API can be asked.
-func (s *Sender) Posts() bool   { return s.webhook != nil }
+// Posts reports whether it sends webhooks at all.
+func (s *Sender) Posts() bool { return s.webhook != nil }
+
+// Answers reports whether its API tells the result of a prediction.
 func (s *Sender) Answers() bool { return s.answer != nil }
 
 // TellsEndsOnly reports whether nothing is kept of what it tells before an end.

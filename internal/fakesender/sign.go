@@ -27,10 +27,13 @@ type scheme struct {
 	private bool
 }
 
-// Signs reports whether something in a webhook proves its sender, NeedsSecret whether that takes a
-// secret which both sides know, and CoversBody whether the body is part of it.
-func (s *Sender) Signs() bool       { return s.scheme.sign != nil }
+// Signs reports whether something in a webhook proves its sender.
+func (s *Sender) Signs() bool { return s.scheme.sign != nil }
+
+// NeedsSecret reports whether the proof takes a secret that both sides know.
 func (s *Sender) NeedsSecret() bool { return s.Signs() && !s.scheme.secretless }
+
+// CoversBody reports whether the proof covers the body.
 func (s *Sender) CoversBody() bool  { return s.Signs() && !s.scheme.uncovered }
 
 // SignatureHeader is the header of the signature, empty when there is none.
