@@ -34,7 +34,7 @@ func (s *Sender) Signs() bool { return s.scheme.sign != nil }
 func (s *Sender) NeedsSecret() bool { return s.Signs() && !s.scheme.secretless }
 
 // CoversBody reports whether the proof covers the body.
-func (s *Sender) CoversBody() bool  { return s.Signs() && !s.scheme.uncovered }
+func (s *Sender) CoversBody() bool { return s.Signs() && !s.scheme.uncovered }
 
 // SignatureHeader is the header of the signature, empty when there is none.
 func (s *Sender) SignatureHeader() string { return s.scheme.header }
