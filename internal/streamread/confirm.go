@@ -30,6 +30,9 @@ type Check struct {
 	JS jetstream.JetStream
 	// Publish sends a message to the stream once.
 	Publish func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error)
+	// Certain is for a caller that comes again: a look-up that fails is an error, and nothing is
+	// published. A message that is stored already is not stored twice because the server is busy.
+	Certain bool
 	// Same reports whether found is the message m; nil is [Same].
 	Same func(found *jetstream.RawStreamMsg, m *nats.Msg) bool
 	// Taken, if set, is called once for each message whose id another one had, after the
@@ -63,8 +66,8 @@ const maxToldID = 1 << 10
 // duplicate, Confirm looks up the message with the id. Unless that is m, Confirm publishes m
 // under an id made of its own id and content, so that a program which crashes and repeats the
 // call finds it, and at last under a random id. A message that cannot be looked up within 2 s
-// counts as another one: twice is better than never. The error is that of a publish. m is not
-// changed.
+// counts as another one, unless Certain is set: twice is better than never. The error is that of a
+// publish, or with Certain that of a look-up. m is not changed.
 func (c Check) Confirm(ctx context.Context, m *nats.Msg, ack *jetstream.PubAck) (*jetstream.PubAck, error) {
 	if !ack.Duplicate {
 		return ack, nil
@@ -74,6 +77,8 @@ func (c Check) Confirm(ctx context.Context, m *nats.Msg, ack *jetstream.PubAck) 
 	for _, own := range []string{id + ":" + digest(m), id + ":" + rand.Text()} {
 		found, err := c.look(ctx, ack)
 		switch {
+		case err != nil && !errors.Is(err, bridge.ErrNotFound) && c.Certain:
+			return nil, fmt.Errorf("looking up message %d of stream %s, which has the id of another one: %w", ack.Sequence, ack.Stream, err)
 		case err != nil && !errors.Is(err, bridge.ErrNotFound):
 			c.JS = nil // one time-out is enough
 		case err == nil && c.same(found, m):

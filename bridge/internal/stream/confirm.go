@@ -39,6 +39,8 @@ func (p *Publisher) confirm(ctx context.Context, stream string, m *nats.Msg, r r
 			}
 		},
 	}
+	// Whoever has the bridge store a dead letter comes again after an error: the reaper, the poller.
+	check.Certain = stream == p.names.DeadStream()
 	switch stream {
 	case p.names.QuarantineStream(), p.names.UnconfirmedStream(), p.names.AlarmsStream():
 		// Ids of kept deliveries cover everything but time and origin of the receipt. Alarms of what
