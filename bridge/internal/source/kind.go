@@ -34,8 +34,8 @@ type Kind struct {
 	// others.
 	Answers map[Outcome]int
 
-	// OutputHosts are the hosts from which the provider serves outputs. One that begins with a
-	// dot is every host that ends so.
+	// OutputHosts are the hosts from which the provider serves outputs. One that begins with
+	// "*." is every host below the rest.
 	OutputHosts []string
 	// OutputLife is how long after completion the provider keeps outputs, 0 when it does not
 	// say.

@@ -6,6 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +66,9 @@ func samples(t testing.TB) map[string]sample {
 		answer:  `{"status":"completed","id":"pred_abc123","model":"get3w/flux-dev","outputs":["https://cdn.get3w.com/outputs/image-xxxxx.png?sig=2"]}`,
 	}
 	wavespeedSample := get3wSample
+	served := strings.NewReplacer("cdn.get3w.com", "media.wavespeed.ai")
+	wavespeedSample.body, wavespeedSample.answer = served.Replace(wavespeedSample.body), served.Replace(wavespeedSample.answer)
+	wavespeedSample.outputs = []string{"https://media.wavespeed.ai/outputs/image-xxxxx.png"}
 	wavespeedSample.secret = "whsec_e9EE3BdyXSxcB4ZyZUKjQUEoQX4sF9P1+eMpb/KluCM="
 	replicateSample := sample{
 		secret: whsec, id: "ufawqhfynnddngldkgtslldrkq", model: "black-forest-labs/flux-schnell", status: "completed", raw: "succeeded",
@@ -112,6 +119,21 @@ func samples(t testing.TB) map[string]sample {
 			secret: "wsec", body: `{"type":"post_call_transcription","event_timestamp":1767268800,"data":{"agent_id":"ag","conversation_id":"conv_1","transcript":[]}}`,
 			id: "conv_1", model: "ag", status: "completed", raw: "post_call_transcription", outputs: []string{`{"agent_id":"ag","conversation_id":"conv_1","transcript":[]}`},
 		},
+		"bfl, moderated": {
+			secret: "bfl secret", body: `{"task_id":"t1","status":"Content Moderated","result":null,"error":"no"}`, id: "t1", status: "failed", raw: "Content Moderated", err: "no",
+		},
+		"replicate, failed": {
+			secret: whsec, body: `{"id":"r2","model":"a/b","status":"failed","output":null,"error":"CUDA out of memory"}`, id: "r2", model: "a/b", status: "failed", raw: "failed", err: "CUDA out of memory",
+		},
+		"fal, failed": {
+			private: string(rawSeed), body: `{"request_id":"f2","status":"ERROR","error":"Invalid status code: 422","payload":null}`, id: "f2", status: "failed", raw: "ERROR", err: "Invalid status code: 422",
+		},
+		"baseten, failed": {
+			secret: "whsec_as it is", body: `{"request_id":"r2","model_id":"m1","type":"async_request_completed","data":null,"errors":[{"code":"MODEL_ERROR","message":"x"}]}`,
+			id: "r2", model: "m1", status: "failed", raw: "failed", err: `[{"code":"MODEL_ERROR","message":"x"}]`,
+		},
+		"openai, failed": {secret: whsec, body: `{"type":"batch.expired","data":{"id":"batch_1"}}`, id: "batch_1", status: "failed", raw: "batch.expired"},
+		"kie, failed":    {secret: "kie secret", body: `{"code":501,"msg":"no","data":{"taskId":"k2"}}`, id: "k2", status: "failed", raw: "501", uncovered: true},
 		"github": {
 			secret: "It's a Secret to Everybody", body: `{"action":"completed","workflow_run":{"id":30433642,"path":".github/workflows/x.yml","conclusion":"failure","artifacts_url":"https://api.github.com/artifacts"}}`,
 			id: "30433642", model: ".github/workflows/x.yml", status: "failed", raw: "failure", outputs: []string{"https://api.github.com/artifacts"},
@@ -200,10 +222,8 @@ func (s sample) secrets() []string {
 
 // kindOf returns the kind of a sample's name.
 func kindOf(name string) string {
-	if name == "standard, v1a" {
-		return "standard"
-	}
-	return name
+	kind, _, _ := strings.Cut(name, ", ")
+	return kind
 }
 
 func TestEveryKindHasASample(t *testing.T) {
@@ -470,5 +490,65 @@ func TestAnswersByKind(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want[0], k.Status(NotAuthentic, 401), name)
 		require.Equal(t, want[1], k.Status(ComeAgain, 429), name)
+	}
+}
+
+// What a kind says of itself does not contradict itself.
+func TestKindsAddUp(t *testing.T) {
+	t.Parallel()
+	statuses := []string{bridge.StatusCreated, bridge.StatusProcessing, bridge.StatusCompleted, bridge.StatusFailed, bridge.StatusCanceled}
+	generic := []string{"confirm", "poll", "hmac", "standard", "shared-secret"}
+	for _, name := range Kinds() {
+		k, err := KindOf(name)
+		require.NoError(t, err)
+		require.Equal(t, name, k.Name)
+		require.NotEmpty(t, k.Vendor, name)
+		byURL := name == "cerebrium" || name == "shared-secret"
+		require.True(t, k.Proof != nil || k.Confirm == ConfirmAlways || k.NoWebhook || byURL, "%s: nothing proves a webhook: confirm it", name)
+		require.LessOrEqual(t, k.Forgives, k.RetrySpan, name)
+		require.True(t, k.NoWebhook || k.RetrySpan > 0, name)
+		for _, b := range []Body{k.Body, k.Answer} {
+			for word, status := range b.Statuses {
+				require.Contains(t, statuses, status, "%s: %s", name, word)
+			}
+			for _, pointer := range slices.Concat(b.ID, b.Model, b.Status, b.Outputs, b.Error, b.CreatedAt, b.CompletedAt, b.Inference) {
+				require.True(t, pointer == bridge.WholeBody || strings.HasPrefix(pointer, "/"), "%s: %s", name, pointer)
+			}
+		}
+		if slices.Contains(generic, name) {
+			continue
+		}
+		require.True(t, len(k.API.Result) > 0 || k.Confirm != ConfirmAlways && !k.NoWebhook, "%s: the provider has to be asked", name)
+		for _, result := range k.API.Result {
+			require.Contains(t, result.Path, "{id}", name)
+		}
+		if k.API.BaseURL != "" {
+			u, err := url.Parse(k.API.BaseURL)
+			require.NoError(t, err)
+			require.True(t, u.Scheme == "https" && u.Host != "" && !strings.HasSuffix(u.Path, "/"), "%s: %s", name, k.API.BaseURL)
+		}
+	}
+	for name, s := range samples(t) {
+		k, err := KindOf(kindOf(name))
+		require.NoError(t, err)
+		for _, output := range s.outputs {
+			u, err := url.Parse(output)
+			if err != nil || !bridge.IsURL(output) || len(k.OutputHosts) == 0 {
+				continue
+			}
+			require.True(t, slices.ContainsFunc(k.OutputHosts, func(host string) bool {
+				family, is := strings.CutPrefix(host, "*")
+				return host == u.Host || is && strings.HasSuffix(u.Host, family)
+			}), "%s serves outputs from %s", name, u.Host)
+		}
+	}
+}
+
+func TestKindsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/sources.md")
+	require.NoError(t, err)
+	for _, name := range Kinds() {
+		require.Contains(t, string(page), "`"+name+"`")
 	}
 }
