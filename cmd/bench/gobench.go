@@ -16,6 +16,7 @@ const module = "github.com/hookspan/hookspan/"
 const (
 	consumersPackage = "consumers"
 	viewPackage      = "bridge/internal/view"
+	sourcePackage    = "bridge/internal/source"
 )
 
 // benchmarks are the compiled benchmarks of a package.
@@ -122,6 +123,23 @@ func reading() scenario {
 				s.atLeast(0.70, d.ratio(ours, plain), percent, fmt.Sprintf("a handler that does nothing, %d at once: at least 70 %% of a plain pull", n))
 			}
 			s.under(consumeMemory, memory, mibs, "a handler that does nothing, also once: never over 96 MiB")
+		},
+	}
+}
+
+func verifying() scenario {
+	return scenario{
+		name: "verify", title: "Verifying", rounds: viewRounds,
+		begin: func(_ *bench, r *rig.Rig) [][]way {
+			return [][]way{{compile(r, sourcePackage).way("Verify", "100x")}}
+		},
+		report: func(_ *bench, d data, s *section) {
+			secret, public := d.of("Verify secret-µs"), d.of("Verify Ed25519-µs")
+			s.row("the slowest kind with a shared secret", micros(secret))
+			s.row("the slowest kind with Ed25519", micros(public))
+			s.row("Ed25519 itself", micros(d.of("Verify itself-µs")))
+			s.under(15, secret, micros, "a webhook of 2 KiB of any kind with a shared secret: verified within 15 µs")
+			s.under(60, public, micros, "a webhook of 2 KiB of any kind with Ed25519: verified within 60 µs")
 		},
 	}
 }

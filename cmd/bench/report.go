@@ -192,6 +192,7 @@ func decimal(s spread) string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.medi
 func integer(s spread) string { return fmt.Sprintf("%.0f (%.0f to %.0f)", s.median, s.low, s.high) }
 
 func ms(s spread) string        { return decimal(s) + " ms" }
+func micros(s spread) string    { return decimal(s) + " µs" }
 func wholeMs(s spread) string   { return integer(s) + " ms" }
 func seconds(s spread) string   { return decimal(s) + " s" }
 func perSecond(s spread) string { return integer(s) + " /s" }

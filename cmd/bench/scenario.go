@@ -46,7 +46,7 @@ type data map[string][]float64
 func scenarios() []scenario {
 	return []scenario{
 		accepting(), slowed(), external(), clustered(), replicated(), bursting(), answering(), costing(), reading(), starting(), waiting(),
-		flooded(), draining(), archiving(), forwarding(), largeOutput(), folding(), keeping(), awaiting(), watched(), tailing(), traced(), redriving(), scraping(), storedMillions(), listing(),
+		verifying(), flooded(), draining(), archiving(), forwarding(), largeOutput(), folding(), keeping(), awaiting(), watched(), tailing(), traced(), redriving(), scraping(), storedMillions(), listing(),
 	}
 }
 

@@ -84,6 +84,28 @@ func TestWhatIsStoredIsACloudEventWhateverTheSenderClaims(t *testing.T) {
 	}
 }
 
+// So is what every kind makes of a webhook, and of an answer of its API.
+func TestEveryKindStoresCloudEvents(t *testing.T) {
+	t.Parallel()
+	for name, s := range samples(t) {
+		src := s.source(t, kindOf(name), s.secrets()...)
+		for _, contentType := range foreignTexts {
+			if s.body != "" {
+				d := s.delivery(t, src, received)
+				d.ContentType = contentType
+				e, err := src.Accept(d)
+				require.NoError(t, err, "%s %q", name, contentType)
+				requireCloudEvent(t, e)
+			}
+			if s.answer != "" {
+				e, err := src.ReadAnswer(Delivery{Body: []byte(s.answer), ContentType: contentType, ReceivedAt: received, Origin: bridge.OriginPoll, AnyAge: true}, s.id)
+				require.NoError(t, err, "%s %q", name, contentType)
+				requireCloudEvent(t, e)
+			}
+		}
+	}
+}
+
 // The sender's content type stays readable when it cannot be the event's.
 func TestContentTypeOfTheSender(t *testing.T) {
 	t.Parallel()
