@@ -13,11 +13,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/fakesender"
 	"github.com/hookspan/hookspan/internal/sending"
 )
 
@@ -36,7 +38,9 @@ type signFlags struct {
 type sendCmd struct {
 	signFlags
 	bridgeFlag
-	URL    string   `placeholder:"URL" help:"Where to post it (default: to the source get3w of the bridge of --config, else of the current folder, else http://127.0.0.1:8080/webhooks/get3w)."`
+	Kind   string   `default:"get3w" help:"The kind of provider that writes and signs it."`
+	Source string   `default:"get3w" help:"The source that gets it."`
+	URL    string   `placeholder:"URL" help:"Where to post it (default: to the source of the bridge of --config, else of the current folder, else http://127.0.0.1:8080/webhooks/get3w)."`
 	ID     string   `name:"id" help:"Prediction id (default: a new one)."`
 	Model  string   `default:"get3w/flux-dev" help:"Model of the prediction."`
 	Status string   `default:"completed" help:"Status of the prediction."`
@@ -54,13 +58,22 @@ const (
 
 // Run signs the body as the provider does and posts it, once.
 func (c *sendCmd) Run(e *env) error {
-	secret, err := c.Secret.Require(e.getenv)
+	sender, err := c.sender()
+	if err != nil {
+		return &usageError{err}
+	}
+	secret, err := c.secret(e, sender)
 	if err != nil {
 		return err
 	}
-	body, err := c.body(e.stdin)
+	id := cmp.Or(c.ID, "pred_"+strings.ToLower(rand.Text()[:12]))
+	body, err := c.body(e.stdin, sender, id)
 	if err != nil {
 		return err
+	}
+	header, err := sender.Sign(fakesender.Message{Prediction: id, At: time.Now(), Body: body}, secret)
+	if err != nil {
+		return fmt.Errorf("--secret: %w", err)
 	}
 	if c.URL, err = c.target(e); err != nil {
 		return err
@@ -75,7 +88,7 @@ func (c *sendCmd) Run(e *env) error {
 	}
 	client := sending.NewClient(sending.Options{Timeout: sending.Timeout, Conns: 1, TLS: certificates})
 	defer client.Close()
-	answer, err := client.Post(e.ctx, c.URL, sending.Header(body, secret), body)
+	answer, err := client.Post(e.ctx, c.URL, header, body)
 	if err != nil {
 		return fmt.Errorf("posting the webhook to %s: %w", at.Host, err)
 	}
@@ -100,7 +113,34 @@ func (c *sendCmd) target(e *env) (string, error) {
 	case holder.WebhooksURL == "":
 		return "", errors.New("the bridge of this folder takes no webhooks, it has not the role ingress: say with --url where to post")
 	}
-	return holder.WebhooksURL + "/webhooks/get3w", nil
+	return holder.WebhooksURL + "/webhooks/" + c.Source, nil
+}
+
+// sender returns the provider, or says what it does not send.
+func (c *sendCmd) sender() (*fakesender.Sender, error) {
+	sender, err := fakesender.Of(c.Kind)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--kind: %w", err)
+	case !sender.Posts():
+		return nil, fmt.Errorf("--kind: a provider of kind %s sends no webhooks", c.Kind)
+	case sender.Signs() && !sender.NeedsSecret():
+		return nil, fmt.Errorf("--kind: a provider of kind %s signs with a key of its own: simulate plays it", c.Kind)
+	case c.File == "" && sender.TellsEndsOnly() && !slices.Contains(sender.Statuses(), c.Status):
+		return nil, fmt.Errorf("--status: a provider of kind %s tells of %s only, as far as it is kept", c.Kind, strings.Join(sender.Statuses(), ", "))
+	}
+	return sender, nil
+}
+
+// secret returns what signs the webhooks of a sender.
+func (f signFlags) secret(e *env, sender *fakesender.Sender) ([]byte, error) {
+	switch {
+	case sender.NeedsSecret():
+		return f.Secret.Require(e.getenv)
+	case sender.Signs():
+		return fakesender.NewSecret(), nil
+	}
+	return nil, nil
 }
 
 // certificates returns nil for the certificates of the system and the name in the address.
@@ -131,12 +171,11 @@ func (c *sendCmd) print(e *env, a sending.Answer) error {
 	return e.print(told, func(out *printer) { out.printf("%d %s\n%s\n", a.Status, http.StatusText(a.Status), answer) })
 }
 
-func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
+func (c *sendCmd) body(stdin io.Reader, sender *fakesender.Sender, id string) ([]byte, error) {
 	if c.File != "" {
 		return readInput("--file", c.File, maxSendBody, stdin)
 	}
 	now := time.Now()
-	id := cmp.Or(c.ID, "pred_"+strings.ToLower(rand.Text()[:12]))
 	w := sending.NewWebhook(id, c.Model, c.Status, now)
 	w.URLs, w.Outputs, w.Error = nil, c.Output, c.Error
 	switch {
@@ -147,5 +186,10 @@ func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
 	case c.Status == bridge.StatusFailed && w.Error == "":
 		w.Error = sampleError
 	}
-	return json.Marshal(w)
+	if sender.TellsEndsOnly() {
+		return sender.Webhook(fakesender.Prediction{
+			ID: id, Model: c.Model, Status: c.Status, Outputs: w.Outputs, Error: w.Error, Created: now.Add(-3 * time.Second), Ended: now,
+		}), nil
+	}
+	return w.Body(), nil
 }

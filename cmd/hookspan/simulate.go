@@ -146,17 +146,6 @@ func (c *simulateCmd) kindOfSource(e *env) (string, error) {
 	return "", &usageError{fmt.Errorf("the bridge does not say of what kind source %s is: say it with --kind", c.Source)}
 }
 
-// secret returns what signs the webhooks.
-func (c *simulateCmd) secret(e *env, sender *fakesender.Sender) ([]byte, error) {
-	switch {
-	case sender.NeedsSecret():
-		return c.Secret.Require(e.getenv)
-	case sender.Signs():
-		return fakesender.NewSecret(), nil
-	}
-	return nil, nil
-}
-
 // target returns the address to post to, once the bridge is looked up.
 func (c *simulateCmd) target() (string, error) {
 	switch {

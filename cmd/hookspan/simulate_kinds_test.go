@@ -133,3 +133,34 @@ func TestSimulateWhatIsGivenUpIsAskedFor(t *testing.T) {
 	require.Contains(t, strings.Join(r.Notes, "\n"), "12 webhooks were given up after at most 4 attempts over 30ms")
 	require.Equal(t, 0, p.stop(), p.logs)
 }
+
+// One webhook of every kind that a secret or the address proves is accepted, and others say why there
+// is none.
+func TestSendEveryKind(t *testing.T) {
+	t.Parallel()
+	dir, sources := t.TempDir(), ""
+	for _, kind := range fakesender.Kinds() {
+		yaml, _ := sourceOf(t, dir, kind)
+		sources += "  " + yaml + "\n"
+	}
+	p := serveHere(t, smallConfig+"sources:\n"+sources)
+	for _, kind := range fakesender.Kinds() {
+		code, stdout, stderr := runVerb("send", "--kind", kind, "--secret", "file:"+filepath.Join(dir, "secret"), "--url", p.ready.Webhooks[kind]+pathOf(kind), "--status", "failed")
+		sender, err := fakesender.Of(kind)
+		require.NoError(t, err)
+		if !sender.Posts() || kind == "fal" {
+			require.Equal(t, exitUsage, code, kind)
+			require.Contains(t, stderr, "--kind: a provider of kind "+kind)
+			continue
+		}
+		require.Equal(t, exitDone, code, "%s: %s%s", kind, stdout, stderr)
+		require.Regexp(t, `"result":"(stored|unconfirmed)"`, stdout, kind)
+	}
+	code, _, stderr := runVerb("send", "--kind", "luma", "--status", "created", "--url", p.ready.Webhooks["luma"])
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "tells of completed, failed only")
+	file := filepath.Join(p.dir, "hookspan.yaml")
+	code, stdout, stderr := runVerb("send", "--config", file, "--kind", "bfl", "--source", "bfl", "--secret", "file:"+filepath.Join(dir, "secret"))
+	require.Equal(t, exitDone, code, stdout+stderr)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
