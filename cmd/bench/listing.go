@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -81,20 +82,33 @@ func listing() scenario {
 					m[verb+" first"], m[verb+" p50"], m[verb+" slowest"] = inMs(took[0]), inMs(rig.Percentile(took, 50)), inMs(rig.Percentile(took, 100))
 					m["slowest"] = max(m["slowest"], m[verb+" slowest"])
 				}
+				for _, page := range consolePages {
+					address := bridge.Admin + strings.ReplaceAll(page, shownPrediction, listedPrediction(listedEvents/4))
+					var took []time.Duration
+					for range pageTries {
+						took = append(took, rig.Must(openPage(r.Context(), http.DefaultClient, address)))
+					}
+					m[page+" first"], m[page+" p50"], m[page+" slowest"] = inMs(took[0]), inMs(rig.Percentile(took, 50)), inMs(rig.Percentile(took, 100))
+					m["page p99"] = max(m["page p99"], inMs(rig.Percentile(took, 99)))
+				}
 				m.add("scrape", scrape(r, bridge))
 				return m
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.head = []string{" verb", "first, ms", "p50 ms", "slowest, ms"}
+			s.head = []string{" verb, page", "first, ms", "p50 ms", "slowest, ms"}
 			whole := once("%.0f")
 			for _, verb := range listVerbs {
 				s.row("`"+strings.ReplaceAll(verb, "|", `\|`)+"`", whole(d.of(verb+" first")), whole(d.of(verb+" p50")), whole(d.of(verb+" slowest")))
+			}
+			for _, page := range consolePages {
+				s.row("`"+page+"`", whole(d.of(page+" first")), whole(d.of(page+" p50")), whole(d.of(page+" slowest")))
 			}
 			s.row("a scrape of the metrics: p50, p99", "", once("%.2f")(d.of("scrape p50")), once("%.2f")(d.of("scrape p99")))
 			s.row("events a second into the view, when it was made", "", whole(d.of("rate")), "")
 			s.row("start until the view is up to date, s", "", once("%.2f")(d.of("start")), "")
 			s.under(inLists, d.of("slowest"), once("%.0f ms"), "5 million events, 100,000 dead letters: every list by the command line within 300 ms in all, the first time too")
+			s.under(inPages, d.of("page p99"), once("%.0f ms"), "console pages at 5 million events, 100,000 dead letters: every page within 100 ms, p99")
 			s.under(inScrape, d.of("scrape p99"), once("%.2f ms"), "a scrape of the metrics of that bridge: p99 under 5 ms")
 		},
 	}

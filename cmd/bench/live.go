@@ -34,14 +34,24 @@ func watched() scenario {
 				m["processor"] = (bridge.ProcessorOfAll() - before).Seconds() / time.Since(begin).Seconds()
 				return m
 			}
+			beside := func(r *rig.Rig, path string) metrics {
+				bridge := startBridge(r, rig.BridgeConfig{})
+				all := openLive(r, bridge, streams, path)
+				begin := time.Now()
+				m := load(bridge)
+				m["told"] = float64(all.bytes.Load()) / time.Since(begin).Seconds() / streams / 1024
+				rig.Check(all.close())
+				return m
+			}
 			return [][]way{{
 				{"quiet", func(r *rig.Rig) metrics { return load(startBridge(r, rig.BridgeConfig{})) }},
-				{"live", func(r *rig.Rig) metrics {
+				{"live", func(r *rig.Rig) metrics { return beside(r, "/api/v1/events/live") }},
+				{"rows", func(r *rig.Rig) metrics { return beside(r, "/live/rows?rate=20") }},
+				{"pages", func(r *rig.Rig) metrics {
 					bridge := startBridge(r, rig.BridgeConfig{})
-					all := openLive(r, bridge, streams)
-					begin := time.Now()
+					sendOne(r, bridge)
+					all := openStartPages(r, bridge, streams)
 					m := load(bridge)
-					m["told"] = float64(all.bytes.Load()) / time.Since(begin).Seconds() / streams / 1024
 					rig.Check(all.close())
 					return m
 				}},
@@ -49,11 +59,13 @@ func watched() scenario {
 		},
 		report: func(_ *bench, d data, s *section) {
 			s.head = []string{" way", "events/s", "p50 ms", "p99 ms", "processors"}
-			for _, w := range []struct{ name, title string }{{"quiet", "no live stream"}, {"live", "50 live streams"}} {
+			for _, w := range []struct{ name, title string }{{"quiet", "no live stream"}, {"live", "50 live streams"}, {"rows", "50 open Live pages"}, {"pages", "50 open start pages"}} {
 				s.row(w.title, integer(d.of(w.name+" events/s")), once("%.2f")(d.of(w.name+" p50-ms")), once("%.2f")(d.of(w.name+" p99-ms")), once("%.2f")(d.of(w.name+" processor")))
 			}
-			s.row("KiB a second to each of the 50", once("%.0f")(d.of("live told")), "", "", "")
+			s.row("KiB a second to each of the 50 streams, pages", once("%.0f")(d.of("live told"))+", "+once("%.0f")(d.of("rows told")), "", "", "")
 			s.atLeast(besideLive, d.ratio("live events/s", "quiet events/s"), percent, "64 connections: 50 live streams leave at least 95 % of the throughput without any")
+			s.atLeast(besideLive, d.ratio("rows events/s", "quiet events/s"), percent, "the same beside 50 open Live pages of the console")
+			s.atLeast(besideLive, d.ratio("pages events/s", "quiet events/s"), percent, "the same beside 50 open start pages of the console")
 		},
 	}
 }
@@ -65,14 +77,14 @@ type liveStreams struct {
 	bytes atomic.Int64
 }
 
-// openLive returns when all streams are told what is stored from now on.
-func openLive(r *rig.Rig, bridge *rig.Bridge, n int) *liveStreams {
+// openLive reads n streams of a path. It returns when all are told what is stored from now on.
+func openLive(r *rig.Rig, bridge *rig.Bridge, n int, path string) *liveStreams {
 	all := &liveStreams{}
 	host := strings.TrimPrefix(bridge.Admin, "http://")
 	for range n {
 		conn := rig.Must((&net.Dialer{}).DialContext(r.Context(), "tcp", host))
 		all.conns = append(all.conns, conn)
-		rig.Must(fmt.Fprintf(conn, "GET /api/v1/events/live HTTP/1.1\r\nHost: %s\r\n\r\n", host))
+		rig.Must(fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host))
 		all.group.Go(func() error {
 			buffer := make([]byte, 64<<10)
 			for {
