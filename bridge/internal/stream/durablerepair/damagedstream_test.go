@@ -55,7 +55,7 @@ func TestDamagedStreamsKeepTheirMessages(t *testing.T) {
 		subjects[info.Config.Name] = subject
 	}
 	require.NoError(t, list.Err())
-	require.Len(t, subjects, 10)
+	require.Len(t, subjects, 11)
 	b.Stop()
 	for how, damage := range damages {
 		for _, file := range []string{"meta.inf", "meta.sum"} {
