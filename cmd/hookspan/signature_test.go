@@ -42,7 +42,7 @@ func TestSignatureExplain(t *testing.T) {
 		"no headers":       {[]string{in("body.json"), "--headers", in("broken")}, 1, "", "line 2: it is no header"},
 		"no secret":        {[]string{in("body.json"), "--secret", "env:NONE"}, 1, "", "--secret: the secret env:NONE is empty or not set"},
 		"an open secret":   {[]string{in("body.json"), "--secret", secret}, 2, "", "env:NAME or file:PATH"},
-		"no kind":          {[]string{in("body.json"), "--kind", "x"}, 2, "", "use one of get3w"},
+		"no kind":          {[]string{in("body.json"), "--kind", "x"}, 2, "", "use one of assemblyai"},
 		"both of stdin":    {[]string{"--headers", "-"}, 2, "", "cannot both"},
 	} {
 		t.Run(name, func(t *testing.T) {
