@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,8 +57,8 @@ type signedByOthers struct {
 	Headers map[string]string `json:"headers"`
 }
 
-// Other implementations sign what ours verify: Python's hmac and Node's crypto, by the words of the
-// providers, and the reference library of Standard Webhooks.
+// Other implementations sign what ours verify: the reference library of Standard Webhooks, GitHub's
+// own, and Python's hmac and Node's crypto by the words of the other providers.
 func TestOthersSign(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -68,12 +67,22 @@ func TestOthersSign(t *testing.T) {
 		signs   []string
 	}{
 		{[]string{"python3", "sign.py"}, []string{"python3"}, []string{"wavespeed", "bfl", "baseten", "elevenlabs", "kie", "hmac"}},
-		{[]string{"node", "sign.mjs"}, []string{"node"}, []string{"fal", "standard", "github"}},
+		{[]string{"node", "sign.mjs"}, []string{"node", "npm"}, []string{"fal", "standard", "github"}},
 	} {
 		t.Run(c.program[0], func(t *testing.T) {
 			t.Parallel()
 			needs.Programs(t, c.needs...)
-			cmd := exec.CommandContext(t.Context(), c.program[0], filepath.Join("testdata", c.program[1]))
+			dir := t.TempDir()
+			require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/node")))
+			require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/python")))
+			if c.program[0] == "node" {
+				install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+				install.Dir = dir
+				out, err := install.CombinedOutput()
+				require.NoError(t, err, string(out))
+			}
+			cmd := exec.CommandContext(t.Context(), c.program[0], c.program[1])
+			cmd.Dir = dir
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
 			require.NoError(t, err)

@@ -1,5 +1,8 @@
-// Signs one webhook a line for each scheme, as the providers' pages describe it.
-import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto'
+// Signs one webhook a line for each scheme: by the libraries of Standard Webhooks and of GitHub, and
+// for fal as its page describes it.
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { sign as signAsGitHub } from '@octokit/webhooks-methods'
+import { Webhook } from 'standardwebhooks'
 
 const at = 1767268800
 const say = (kind, secret, body, headers) => console.log(JSON.stringify({ kind, secret, body, at, headers }))
@@ -18,13 +21,14 @@ const say = (kind, secret, body, headers) => console.log(JSON.stringify({ kind, 
 {
   const key = Buffer.from('0123456789abcdef0123456789abcdef')
   const body = '{"id":"a","status":"completed","outputs":["é"]}'
-  say('standard', 'whsec_' + key.toString('base64'), body, {
+  const secret = 'whsec_' + key.toString('base64')
+  say('standard', secret, body, {
     'webhook-id': 'msg_1',
     'webhook-timestamp': String(at),
-    'webhook-signature': 'v1,' + createHmac('sha256', key).update(`msg_1.${at}.${body}`).digest('base64'),
+    'webhook-signature': new Webhook(secret).sign('msg_1', new Date(at * 1000), body),
   })
 }
 {
   const body = '{"action":"completed","workflow_run":{"id":1,"conclusion":"success","name":"é"}}'
-  say('github', 'own', body, { 'X-Hub-Signature-256': 'sha256=' + createHmac('sha256', 'own').update(body).digest('hex') })
+  say('github', 'own', body, { 'X-Hub-Signature-256': await signAsGitHub('own', body) })
 }
