@@ -196,7 +196,9 @@ func TestProgressIsPassedOn(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Equal(t, string(bridge.Stored), result)
 	state := awaited(t, a, "replicate", "r1")
-	require.Len(t, state.Events, 2, "nothing is kept of the progress")
+	for _, e := range state.Events {
+		require.NotEqual(t, bridge.StatusProcessing, e.Status, "nothing is kept of the progress")
+	}
 	require.Equal(t, "https://replicate.delivery/whole.png", state.Outputs[0].URL)
 }
 

@@ -116,6 +116,17 @@ func (p *program) settled(n int) {
 	}, patience, 50*time.Millisecond, p.logs)
 }
 
+// rest pauses a consumer, and waits until none of its attempts is under way.
+func (p *program) rest(name string) {
+	p.t.Helper()
+	p.says("consumers", "pause", name)
+	idle := `hookspan_consumer_in_flight_events{consumer="` + name + `"} 0`
+	require.Eventually(p.t, func() bool {
+		_, text := p.admin("/metrics")
+		return strings.Contains(text, idle)
+	}, patience, 50*time.Millisecond, p.logs)
+}
+
 // found returns the files that have one of the texts, in their content or their name.
 func found(t *testing.T, dir string, texts []string) (in []string) {
 	t.Helper()
@@ -164,6 +175,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 	stays.leave(p, outputs)
 	p.settled(2)
 	require.Eventually(t, func() bool { return p.state("flaky").Failures >= 4 }, patience, 20*time.Millisecond, p.logs)
+	p.rest("flaky")
 	data := filepath.Join(dir, "hookspan-data")
 	require.NotEmpty(t, found(t, data, []string{gone.id}))
 
@@ -256,6 +268,7 @@ func TestErasedTenantIsNowhere(t *testing.T) {
 
 	// What an attempt writes that runs meanwhile is not erased.
 	require.Eventually(t, func() bool { return p.state("flaky").Failures >= 36 }, patience, 20*time.Millisecond, p.logs)
+	p.rest("flaky")
 	var plan adminapi.JobPlan
 	p.verb(&plan, "erase", "--tenant", "tenant-of-many", "--dry-run")
 	require.Equal(t, 5, plan.Count)

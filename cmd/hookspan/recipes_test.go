@@ -28,9 +28,8 @@ var recipePrograms = map[string][]string{
 }
 
 // Every program and command of a recipe does what the page says. The files and the commands are
-// those of the page.
+// those of the page. They run before the tests that share the machine.
 func TestRecipes(t *testing.T) {
-	t.Parallel()
 	needs.Programs(t, "bash")
 	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "recipes", "*.md"))
 	require.NoError(t, err)

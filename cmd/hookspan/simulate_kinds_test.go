@@ -67,9 +67,9 @@ func sourceOf(t *testing.T, dir, kind string) (yaml string, args []string) {
 }
 
 // Of every kind of provider that can be asked a third of the webhooks is lost; of the others none
-// is. Every prediction ends, and each output is archived once.
+// is. Every prediction ends, and each output is archived once. It runs before the tests that share
+// the machine.
 func TestSimulateEveryKind(t *testing.T) {
-	t.Parallel()
 	const together = 5 // the bridge answers not many more that ask at once
 	dir, store := t.TempDir(), filepath.Join(t.TempDir(), "archive")
 	config := simulatedConfig + `
