@@ -153,9 +153,9 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		install(t, path, "#!/bin/sh\nexit 0\n")
 		require.Equal(t, "+ACK", next(t, d.wire), name)
 		require.Eventually(t, func() bool { since, _ := b.Blocked(); return since.IsZero() }, patience, time.Millisecond, "the command is there")
+		require.Eventually(t, func() bool { return b.heard.Cleared(bridge.AlarmCommand) }, patience, time.Millisecond)
 		require.NoError(t, d.stop())
 		require.Len(t, b.heard.All(), 2, "one alarm, not one for each look, and its end")
-		require.True(t, b.heard.Cleared(bridge.AlarmCommand))
 		require.Contains(t, b.heard.All()[0].Text, "install it, the events wait for it")
 	}
 }
