@@ -30,12 +30,12 @@ func (a *App) openPredictions() error {
 			confirmed[name] = confirmer.Source{Source: s.Source, Provider: s.Provider, Rate: s.Rate}
 		}
 	}
-	a.predictions = predictions.NewLeader(a.store.consume, keptEvents{a.store.publisher, a.store.keep()}, predictions.Config{
+	events := keptEvents{a.store.publisher, a.store.keep()}
+	a.predictions = predictions.NewLeader(a.store.consume, events, predictions.Config{
 		Names: a.cfg.Names(), Sources: sources,
 		Keep: time.Duration(a.cfg.View.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
 		Process: processName(), Alarms: a.store.alarms, Logger: a.log,
 	})
-	events := keptEvents{a.store.publisher, a.store.keep()}
 	a.confirmer = confirmer.New(a.store.consume, confirmer.Config{
 		Names: a.cfg.Names(), Sources: confirmed, Publish: events.Publish, Quarantine: a.kept.quarantine.Keep,
 		Refuse: func(w *bridge.KeptDelivery) { a.kept.refused.Offer(w, nil) }, Logger: a.log.Named("confirmer"),

@@ -49,8 +49,8 @@ func (has known) is(names bridge.Names, m Message) bool {
 
 // keptSource is the source in the subject of a kept delivery, "" for other subjects.
 func keptSource(names bridge.Names, subject string) string {
-	for _, prefix := range []string{names.Quarantine("", ""), names.Refused("", ""), names.UnconfirmedSubjects()[0]} {
-		if tail, ok := strings.CutPrefix(subject, strings.TrimSuffix(prefix, ".")); ok {
+	for _, prefix := range []string{names.Quarantine("", ""), names.Refused("", ""), strings.TrimSuffix(names.UnconfirmedSubjects()[0], ">")} {
+		if tail, ok := strings.CutPrefix(subject, strings.TrimRight(prefix, ".")+"."); ok {
 			source, _, _ := strings.Cut(tail, ".")
 			return source
 		}

@@ -87,6 +87,8 @@ func TestMessagesOfAPrediction(t *testing.T) {
 		"attempts":                   {Message{n.AttemptsSubject("team.0123"), nil, []byte(`{"event":"pred_of_other/completed/0123456789abcdef"}`)}, true},
 		"quarantined":                {Message{n.Quarantine("other", "syntax"), nil, []byte(`{"id":"pred_of_other",`)}, true},
 		"quarantined, other source":  {Message{n.Quarantine("get3w", "syntax"), nil, []byte(`{"id":"pred_of_other",`)}, false},
+		"unconfirmed":                {Message{n.Unconfirmed("other", "pred_of_other"), nil, []byte(`{"id":"pred_of_other"}`)}, true},
+		"unconfirmed, other source":  {Message{n.Unconfirmed("get3w", "pred_of_other"), nil, []byte(`{"id":"pred_of_other"}`)}, false},
 		"refused, in a header":       {Message{n.Refused("other", "not_hex"), bridge.Header{"hookspan-header-x": {"id=pred_of_other;"}}, nil}, true},
 		"refused, escaped":           {Message{n.Refused("other", "not_hex"), bridge.Header{"hookspan-header-x": {"%22pred_of_other%22"}}, nil}, true},
 		"quarantined for the tenant": {Message{n.Quarantine("get3w", "no_id"), tenant, nil}, true},

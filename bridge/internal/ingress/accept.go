@@ -41,7 +41,7 @@ func (s *Server) accept(c echo.Context) error {
 		return s.keep(ctx, req, err)
 	}
 	if route.Source.TellsProgress(event) {
-		return s.progress(c, event)
+		return s.progress(c, route.Source, event)
 	}
 	if route.Source.Confirms() {
 		return s.confirm(ctx, req, event)

@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
 // Unconfirmed keeps deliveries whose provider has to be asked what they say.
@@ -29,9 +30,11 @@ func (s *Server) confirm(ctx context.Context, req arrival, event *bridge.Event) 
 	return respondAccepted(req.c, accepted{Result: receipt.Result})
 }
 
-// progress passes on an event of which nothing is kept.
-func (s *Server) progress(c echo.Context, event *bridge.Event) error {
-	s.deps.Progress.Tell(event)
+// progress passes on an event of which nothing is kept, unless any stranger could have sent it.
+func (s *Server) progress(c echo.Context, from *source.Source, event *bridge.Event) error {
+	if !from.Unproved() {
+		s.deps.Progress.Tell(event)
+	}
 	accessLine(c).result = string(bridge.ProgressOnly)
 	return respondAccepted(c, accepted{Result: bridge.ProgressOnly})
 }

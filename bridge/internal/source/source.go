@@ -215,14 +215,14 @@ func (s *Source) Accept(d Delivery) (*bridge.Event, error) {
 	}
 	d.AnyAge = d.AnyAge || s.Confirms() // the provider will say how things are now
 	e, err := s.Read(d)
-	if err != nil && s.unproved() {
+	if err != nil && s.Unproved() {
 		return nil, ErrNotAuthentic // whoever it was, the quarantine is not for strangers
 	}
 	return e, err
 }
 
-// unproved reports whether nothing at all proves a delivery.
-func (s *Source) unproved() bool { return s.kind.Proof == nil && s.kind.Confirm == ConfirmAlways }
+// Unproved reports whether nothing at all proves a delivery.
+func (s *Source) Unproved() bool { return s.kind.Proof == nil && s.kind.Confirm == ConfirmAlways }
 
 func (s *Source) verify(d *Delivery) error {
 	switch {

@@ -58,12 +58,13 @@ func resultPath(paths []source.ResultPath, id, model string) (string, error) {
 		return "", errors.New("nothing is known of how to ask this provider: set api.result")
 	}
 	path := paths[i].Path
-	if model != "" {
+	if strings.Contains(path, "{model}") || strings.Contains(path, "{app}") {
+		if model == "" {
+			return "", errNoModel
+		}
 		if err := CheckModel(model); err != nil {
 			return "", err
 		}
-	} else if strings.Contains(path, "{model}") || strings.Contains(path, "{app}") {
-		return "", errNoModel
 	}
 	parts := strings.Split(model, "/")
 	escaped := url.PathEscape(id)
