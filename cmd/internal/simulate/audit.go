@@ -88,7 +88,7 @@ func (a *audit) watch(ctx, stop context.Context) error {
 // round asks about open predictions that the bridge knows, the first ones first, and removes the
 // settled ones. It asks no further once so many are not settled: consumers go in that order too,
 // more or less. Those of which nothing can be stored are settled when the bridge does not know
-// them.
+// them; of announced ones it can, although their sender has given them up.
 func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) error {
 	var list adminapi.ConsumerList
 	if _, err := a.get(ctx, &list, nil, "consumers"); err != nil {
@@ -112,7 +112,7 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 	var settled []int
 	for _, n := range slices.Sorted(maps.Keys(open)) {
 		if !known[n] {
-			if !slices.ContainsFunc(a.webhooks[n], func(r *record) bool { return r.acknowledged || r.dropped }) {
+			if !slices.ContainsFunc(a.webhooks[n], a.expected) {
 				delete(open, n)
 			}
 			continue
@@ -145,13 +145,19 @@ func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) err
 	return err
 }
 
+// expected reports whether the event of a webhook has to come: it was acknowledged, or its prediction
+// was announced, so that the bridge asks for the end.
+func (a *audit) expected(r *record) bool {
+	return r.acknowledged || r.dropped || r.abandoned && a.cfg.APIListen != ""
+}
+
 // settled reports whether nothing more is to come of prediction n by itself.
 func (a *audit) settled(n int, line *adminapi.Timeline) bool {
 	archived := false
 	for _, r := range a.webhooks[n] {
 		e := eventOf(line, r, a.late(n))
 		if e == nil {
-			if r.acknowledged || r.dropped || r.abandoned && a.cfg.APIListen != "" {
+			if a.expected(r) {
 				return false
 			}
 			continue
