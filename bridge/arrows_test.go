@@ -79,7 +79,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/view/fold":             {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/view/fold/foldtest":    {ours: []string{"bridge", "bridge/internal/view/fold", "bridge/internal/source"}, never: withoutNATS},
 	"bridge/internal/predictions/poller":    {ours: []string{"bridge", "bridge/internal/lasting", "bridge/internal/view/fold", "bridge/internal/predictions/provider", "bridge/internal/source"}, never: withoutServer},
-	"bridge/internal/predictions/confirmer": {ours: []string{"bridge", "bridge/internal/predictions/provider", "bridge/internal/source"}, never: withoutServer},
+	"bridge/internal/predictions/confirmer": {ours: []string{"bridge", "bridge/internal/lasting", "bridge/internal/predictions/provider", "bridge/internal/source"}, never: withoutServer},
 	"bridge/internal/predictions/await":     {ours: []string{"bridge", "bridge/internal/view/fold"}, never: withoutServer},
 	"bridge/internal/predictions/provider":  {ours: []string{"bridge", "bridge/internal/source"}, never: withoutNATS},
 	"bridge/internal/predictions/submit":    {ours: []string{"bridge", "bridge/internal/predictions/provider"}, never: withoutServer},

@@ -77,12 +77,12 @@ func predictionAt(body []byte, f Fields) (*Prediction, error) {
 		return nil, err
 	}
 	return &Prediction{
-		Outputs:     collectOutputs(jsonvalue.At(body, f.Outputs)),
-		Error:       message(jsonvalue.At(body, f.Error)),
+		Outputs:     collectOutputs(jsonvalue.In(body, fields, f.Outputs)),
+		Error:       message(jsonvalue.In(body, fields, f.Error)),
 		Input:       fields["input"],
-		CreatedAt:   jsonvalue.AnyTime(jsonvalue.At(body, f.CreatedAt)),
-		CompletedAt: jsonvalue.AnyTime(jsonvalue.At(body, f.CompletedAt)),
-		Inference:   seconds(jsonvalue.At(body, f.Inference)),
+		CreatedAt:   jsonvalue.AnyTime(jsonvalue.In(body, fields, f.CreatedAt)),
+		CompletedAt: jsonvalue.AnyTime(jsonvalue.In(body, fields, f.CompletedAt)),
+		Inference:   seconds(jsonvalue.In(body, fields, f.Inference)),
 	}, nil
 }
 

@@ -72,6 +72,11 @@ func (n Names) UnconfirmedStream() string { return n.upper("_UNCONFIRMED") }
 // UnconfirmedSubjects are the subjects that [Names.UnconfirmedStream] stores.
 func (n Names) UnconfirmedSubjects() []string { return []string{n.prefix() + ".unconfirmed.>"} }
 
+// AllUnconfirmed covers the deliveries to source.
+func (n Names) AllUnconfirmed(source string) string {
+	return n.prefix() + ".unconfirmed." + source + ".>"
+}
+
 // Unconfirmed is the subject of a delivery to source about the prediction, of whose id it has a
 // hash.
 func (n Names) Unconfirmed(source, prediction string) string {

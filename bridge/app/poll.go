@@ -31,7 +31,7 @@ func (o pollOperator) Poll(ctx context.Context, name, id string, state *bridge.P
 	case cfg.Provider == nil || !cfg.Provider.HasKey():
 		return adminapi.Polled{}, &adminapi.Refusal{Status: http.StatusConflict, Detail: "The provider of this source cannot be asked: set sources." + name + ".api.key."}
 	}
-	result, said, end, err := poller.Ask(ctx, name, id, cfg, state)
+	result, said, end, err := poller.Ask(ctx, id, cfg, state)
 	if err != nil {
 		return adminapi.Polled{}, notTold(err)
 	}

@@ -38,7 +38,8 @@ func (a *App) openPredictions() error {
 	})
 	a.confirmer = confirmer.New(a.store.consume, confirmer.Config{
 		Names: a.cfg.Names(), Sources: confirmed, Publish: events.Publish, Quarantine: a.kept.quarantine.Keep,
-		Refuse: func(w *bridge.KeptDelivery) { a.kept.refused.Offer(w, nil) }, Logger: a.log.Named("confirmer"),
+		Refuse:   func(w *bridge.KeptDelivery) { a.kept.refused.Offer(w, nil) },
+		BindOnly: a.cfg.NATS.Provision != config.ProvisionCreate, Alarms: a.store.alarms, Logger: a.log.Named("confirmer"),
 	})
 	return a.register(a.predictions.Collectors()...)
 }
@@ -74,12 +75,7 @@ func (a *App) runPredictions() error {
 	if a.ingress == nil {
 		a.group.Go(func() error { return a.kept.refused.Run(a.ctx) }) // otherwise the ingress runs it
 	}
-	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
-		if err := a.confirmer.Run(ctx); err != nil {
-			a.log.Error("providers are not asked any more about deliveries that they have to confirm; webhooks are still accepted", zap.Error(err))
-		}
-		return nil
-	}))
+	a.group.Go(a.provisioner.whenProvisioned(a.ctx, a.confirmer.Run))
 	service := watches.NewService(a.store.consume, a.announcer(), watches.Config{Names: a.cfg.Names(), Alarms: a.store.alarms, Logger: a.log})
 	a.group.Go(func() error {
 		if err := service.Run(a.ctx); err != nil {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/confirmer"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
@@ -90,7 +93,18 @@ func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
 		return done, errors.Join(failed, err)
 	}
 	done.Consumers = append(done.Consumers, durables...)
-	return done, errors.Join(failed, redelivery.Provision(ctx, p.consume, p.streams.Names))
+	return done, errors.Join(failed, redelivery.Provision(ctx, p.consume, p.streams.Names), confirmer.Provision(ctx, p.consume, p.streams.Names, confirming(p.cfg)))
+}
+
+// confirming are the sources whose deliveries the provider has to confirm.
+func confirming(cfg *config.Config) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		s := cfg.Sources[name]
+		if kind, err := s.Sender(); err == nil && kind.Confirms(s.API.Key != "") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (p *provisioner) untilUsable(ctx context.Context) error {

@@ -25,12 +25,32 @@ func At(body json.RawMessage, pointer string) json.RawMessage {
 		return nil
 	}
 	for token := range strings.SplitSeq(rest, "/") {
-		token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
-		if body = member(body, token); body == nil {
+		if body = member(body, Unescape(token)); body == nil {
 			return nil
 		}
 	}
 	return body
+}
+
+// In is [At] for an object whose members are known.
+func In(body json.RawMessage, members map[string]json.RawMessage, pointer string) json.RawMessage {
+	name, rest, deeper := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	value := members[Unescape(name)]
+	switch {
+	case !strings.HasPrefix(pointer, "/"):
+		return At(body, pointer)
+	case deeper:
+		return At(value, "/"+rest)
+	}
+	return value
+}
+
+// Unescape returns the name that a token of a pointer is.
+func Unescape(token string) string {
+	if !strings.Contains(token, "~") {
+		return token
+	}
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
 }
 
 // member returns the named member of an object or the item of that number of a list.

@@ -35,6 +35,9 @@ func TestAt(t *testing.T) {
 		"/a/b/2": "", "/a/b/-1": "", "/a/b/x": "", "/a/x": "", "/a/b/0/c/d": "", "a": "", "": "",
 	} {
 		require.Equal(t, want, string(At(body, pointer)), pointer)
+		members, err := Members(body)
+		require.NoError(t, err)
+		require.Equal(t, want, string(In(body, members, pointer)), pointer)
 	}
 	require.Empty(t, At(nil, "/a"))
 	require.Empty(t, At(json.RawMessage(`{"a":`), "/a"))

@@ -147,23 +147,10 @@ type finder struct {
 	fields map[string]json.RawMessage
 }
 
-func (f finder) at(pointer string) json.RawMessage {
-	name, rest, deeper := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-	switch {
-	case pointer == bridge.WholeBody:
-		return f.body
-	case !deeper && !strings.Contains(name, "~"):
-		return f.fields[name]
-	case strings.Contains(name, "~"):
-		return jsonvalue.At(f.body, pointer)
-	}
-	return jsonvalue.At(f.fields[name], "/"+rest)
-}
-
 // where returns the first value that says something and its pointer.
 func (f finder) where(pointers []string) (json.RawMessage, string) {
 	for _, pointer := range pointers {
-		if raw := f.at(pointer); !jsonvalue.Nothing(raw) {
+		if raw := jsonvalue.In(f.body, f.fields, pointer); !jsonvalue.Nothing(raw) {
 			return raw, pointer
 		}
 	}
@@ -181,7 +168,7 @@ func tops(lists ...[]string) []string {
 	for _, list := range lists {
 		for _, pointer := range list {
 			name, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-			out = append(out, strings.NewReplacer("~1", "/", "~0", "~").Replace(name))
+			out = append(out, jsonvalue.Unescape(name))
 		}
 	}
 	return out

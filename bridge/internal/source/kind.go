@@ -144,6 +144,12 @@ func (k *Kind) NeedsSecret() bool {
 	return !keys
 }
 
+// Confirms reports whether a delivery only tells that the provider is to be asked; hasKey says that
+// it can be.
+func (k *Kind) Confirms(hasKey bool) bool {
+	return k.Confirm == ConfirmAlways || k.Confirm == ConfirmIfKey && hasKey
+}
+
 // SignsTime reports whether the signature covers the time at which it was made, so that a captured
 // delivery soon proves nothing.
 func (k *Kind) SignsTime() bool {

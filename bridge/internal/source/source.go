@@ -182,7 +182,7 @@ func (s *Source) HasSecret() bool { return len(s.secrets) > 0 || !s.kind.NeedsSe
 
 // Confirms reports whether a delivery only tells that the provider is to be asked.
 func (s *Source) Confirms() bool {
-	return s.kind.Confirm == ConfirmAlways || s.kind.Confirm == ConfirmIfKey && s.hasKey
+	return s.kind.Confirms(s.hasKey)
 }
 
 // TellsProgress reports whether an event of the source tells of progress only, so that nothing is

@@ -18,13 +18,12 @@ var results = map[string]adminapi.PollResult{
 // prediction, nil without one; nothing has stored it. State is what is known of the prediction, nil
 // for nothing. The source must have a provider. The error is that of [Provider.Result], or says why
 // the answer is not usable.
-func Ask(ctx context.Context, name, id string, cfg SourceConfig, state *bridge.PredictionState) (result adminapi.PollResult, said string, end *bridge.Event, err error) {
-	times := defaultTimings()
-	p := &poll{sourcePoller: &sourcePoller{Poller: &Poller{times: &times}, name: name, source: cfg}, rec: Record{Source: name, ID: id}}
+func Ask(ctx context.Context, id string, cfg SourceConfig, state *bridge.PredictionState) (result adminapi.PollResult, said string, end *bridge.Event, err error) {
+	var model string
 	if state != nil {
-		p.rec.Model = state.Model
+		model = state.Model
 	}
-	a := p.request(ctx, time.Now().UTC())
+	a := request(ctx, cfg, id, model, time.Now().UTC(), defaultTimings().answer)
 	result, ok := results[a.result]
 	if !ok {
 		return "", "", nil, a.err

@@ -32,7 +32,7 @@ func TestAPersonAsks(t *testing.T) {
 		"another":   {func(context.Context, string) ([]byte, error) { return []byte(`{"id":"b","status":"completed"}`), nil }, "", "", `about prediction "b"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			result, said, end, err := Ask(t.Context(), "get3w", "a", SourceConfig{Source: src, Provider: c.provider, Query: []string{"ref"}}, state)
+			result, said, end, err := Ask(t.Context(), "a", SourceConfig{Source: src, Provider: c.provider, Query: []string{"ref"}}, state)
 			if c.err != "" {
 				require.ErrorContains(t, err, c.err)
 				return
@@ -48,7 +48,7 @@ func TestAPersonAsks(t *testing.T) {
 			require.Equal(t, map[string]string{"ref": "order 7"}, end.Query)
 		})
 	}
-	_, _, end, err := Ask(t.Context(), "get3w", "a", SourceConfig{Source: src, Provider: says(`"status":"failed"`), Query: []string{"ref"}}, nil)
+	_, _, end, err := Ask(t.Context(), "a", SourceConfig{Source: src, Provider: says(`"status":"failed"`), Query: []string{"ref"}}, nil)
 	require.NoError(t, err)
 	require.Empty(t, end.Query)
 }

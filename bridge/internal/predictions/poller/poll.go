@@ -58,7 +58,7 @@ func (p *poll) do(ctx context.Context) error {
 	if err != nil {
 		return p.unsaved(ctx, err)
 	}
-	a := p.request(ctx, began)
+	a := request(ctx, p.source, p.rec.ID, p.rec.Model, began, p.times.answer)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -82,10 +82,11 @@ func (p *poll) do(ctx context.Context) error {
 	return p.settle(ctx, now, a)
 }
 
-func (p *poll) request(ctx context.Context, now time.Time) reply {
-	ctx, cancel := context.WithTimeout(ctx, p.times.answer)
+// request polls once for a prediction, and waits for the answer no longer than within.
+func request(ctx context.Context, cfg SourceConfig, id, model string, now time.Time, within time.Duration) reply {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	body, err := p.source.Provider.Result(ctx, p.rec.ID, p.rec.Model)
+	body, err := cfg.Provider.Result(ctx, id, model)
 	var wait *provider.TryLaterError
 	switch {
 	case errors.As(err, &wait):
@@ -97,7 +98,7 @@ func (p *poll) request(ctx context.Context, now time.Time) reply {
 	case err != nil:
 		return reply{result: pollFailed, err: err, said: said(err)}
 	}
-	return readReply(p.source.Source, p.rec.ID, body, now)
+	return readReply(cfg.Source, id, body, now)
 }
 
 // readReply reads the provider's answer about the prediction with the id.
