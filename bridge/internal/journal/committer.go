@@ -49,10 +49,10 @@ func (c *committer) run() {
 func (c *committer) gather(req *request) {
 	clear(c.batch)
 	c.batch = c.batch[:0]
-	room := c.j.room()
 	for records, size, yielded := 0, int64(0), -1; ; {
 		if req.take() {
-			if more := req.size - req.credit; more > 0 && size+more > room {
+			// What is settled while the batch is gathered makes room for the next request of it.
+			if more := req.size - req.credit; more > 0 && size+more > c.j.room() {
 				req.answer <- c.j.full()
 			} else {
 				c.batch = append(c.batch, req)
