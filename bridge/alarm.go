@@ -67,7 +67,7 @@ const (
 	AlarmConsumerUnusable = "consumer_unusable" // the durable cannot be given its settings
 	AlarmConsumerOrphaned = "consumer_orphaned" // the configuration does not name the consumer any more
 	AlarmConsumerNarrowed = "consumer_narrowed" // a new filter passes over events that waited
-	AlarmLeftBehind       = "left_behind"       // events wait on subjects that the configuration no longer reads
+	AlarmLeftBehind       = "left_behind"       // events or deliveries wait that the configuration no longer reads
 	AlarmDurableDamaged   = "durable_damaged"   // the server cannot read the durable's files
 
 	AlarmDeadLetters     = "dead_letters"     // a consumer gave up on events

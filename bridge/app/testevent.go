@@ -90,7 +90,7 @@ func untestable(s config.Source, kind *source.Kind) string {
 	switch {
 	case kind.NoWebhook:
 		return "its provider sends no webhooks"
-	case kind.Confirm == source.ConfirmAlways || kind.Confirm == source.ConfirmIfKey && s.API.Key != "":
+	case kind.Confirms(s.API.Key != ""):
 		return "its provider is asked about each prediction, and does not know that of a test"
 	case kind.Proof != nil && !kind.NeedsSecret():
 		return "its provider signs with a key of its own"

@@ -22,11 +22,14 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
+// durablePrefix and the name of a source are the name of its durable.
+const durablePrefix = "confirmer-"
+
 // durable is the consumer of one source, which all processes share: a source whose provider is slow or
 // that strangers flood holds up no other.
 func durable(names bridge.Names, source string) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
-		Durable: "confirmer-" + source, FilterSubject: names.AllUnconfirmed(source), AckPolicy: jetstream.AckExplicitPolicy,
+		Durable: durablePrefix + source, FilterSubject: names.AllUnconfirmed(source), AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: ackWait, MaxAckPending: -1, MaxDeliver: -1, Description: "Hookspan: asks the provider about deliveries of " + source,
 	}
 }
@@ -115,6 +118,7 @@ func (c *Confirmer) Run(ctx context.Context) error {
 		}
 		sources.Go(func() { f.run(ctx) })
 	}
+	c.watchLeft(ctx)
 	return nil
 }
 

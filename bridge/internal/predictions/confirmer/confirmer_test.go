@@ -193,3 +193,16 @@ func TestDurables(t *testing.T) {
 	r.keep("a", "2")
 	require.Eventually(t, r.has(&r.events, "a/2"), waitsFor, time.Millisecond)
 }
+
+// Deliveries of a source that was removed wait, and somebody is told.
+func TestDeliveriesOfARemovedSource(t *testing.T) {
+	t.Parallel()
+	r := setup(t, map[string]says{"a": ended}, nil)
+	require.NoError(t, Provision(t.Context(), r.JS, r.Names, []string{"removed", "empty"}))
+	r.keep("removed", "1")
+	r.start()
+	require.Eventually(t, func() bool { return len(r.alarms.All()) > 0 }, waitsFor, time.Millisecond)
+	require.Equal(t, bridge.AlarmLeftBehind, r.alarms.All()[0].Kind)
+	require.Contains(t, r.alarms.All()[0].Text, "webhooks of source removed wait until the provider has confirmed them, 1 now")
+	require.EqualValues(t, 1, r.waiting())
+}
