@@ -47,9 +47,9 @@ build: ## Build the static binary bin/hookspan.
 demo: build ## Run a bridge on free ports, send it 25 webhooks (some twice, some forged), have three more lost, and count what became of them.
 	go run ./cmd/demo -hookspan $(BIN)
 
-chaos: build ## Break everything under load, EVENTS webhooks a fault (default 100000), and count what was lost. Disks of its own need root.
+chaos: build ## Break everything under load, EVENTS webhooks a fault (default 100000), and count what was lost. Disks of its own need root. BEFORE names an older binary to go to and fro between.
 	go build -o bin/chaos ./cmd/chaos
-	bin/chaos -hookspan $(BIN) -events $(EVENTS) -parallel $(PARALLEL)
+	bin/chaos -hookspan $(BIN) $(if $(BEFORE),-before $(BEFORE)) -events $(EVENTS) -parallel $(PARALLEL)
 
 clean: ## Remove what the targets built. Your data in hookspan-data stays.
 	rm -rf bin

@@ -81,7 +81,7 @@ func (s *store) connected(ctx context.Context) error {
 // provisionAll also makes the streams and buckets that the parts of a bridge make when they run.
 func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
 	done := Provisioning{Streams: []Provisioned{}, Consumers: []Provisioned{}}
-	err := stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) {
+	err := stream.TakeBack(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) {
 		done.Streams = append(done.Streams, Provisioned{Name: c.Stream, Created: c.Created, Changes: c.Differences})
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,8 +73,8 @@ const (
 )
 
 // pair has two bridges with a folder each before one NATS, and a balancer before them. At each
-// turn one of them is ended and started again.
-func (l *lab) pair(turns int, end func(b *rig.Bridge)) {
+// turn one of them is ended and started again. It returns all bridges that ran.
+func (l *lab) pair(turns int, end func(b *rig.Bridge), change ...func(turn int, c *rig.BridgeConfig)) (ran []*rig.Bridge) {
 	n := l.StartNATS(rig.NATSConfig{})
 	l.nats = n.URL
 	var configs [2]rig.BridgeConfig
@@ -85,6 +86,7 @@ func (l *lab) pair(turns int, end func(b *rig.Bridge)) {
 		}
 		bridges[i] = l.StartBridge(configs[i])
 	}
+	ran = slices.Clone(bridges)
 	l.info()
 	waitFit := l.balance(bridges[0].Webhooks, bridges[1].Webhooks)
 	waitFit()
@@ -92,12 +94,17 @@ func (l *lab) pair(turns int, end func(b *rig.Bridge)) {
 	l.each(turns, 0, func(turn int) {
 		i := turn % len(bridges)
 		end(bridges[i])
+		for _, c := range change {
+			c(turn, &configs[i])
+		}
 		bridges[i] = l.StartBridge(configs[i])
+		ran = append(ran, bridges[i])
 		waitFit()
 	})
 	l.heal()
 	l.note("they were ended %d times in turn; refused were %v", turns, l.book.snapshot().RefusedBy)
 	l.end()
+	return ran
 }
 
 func rollingRestart(l *lab) {

@@ -16,6 +16,7 @@ import (
 
 type options struct {
 	binary string // the program under test
+	before string // one of an earlier commit, or empty
 	events int    // how many webhooks must be acknowledged under each fault
 	faster int    // by how much the sender's time passes faster than the provider's
 	// conns and rate bound the load: requests at a time, new webhooks a second.

@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writ
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.binary, "hookspan", filepath.Join("bin", "hookspan"), "the `program` to try")
+	flags.StringVar(&o.before, "before", "", "a `program` of an earlier commit, to go to and fro between; without it the faults that need one are left out")
 	flags.IntVar(&o.events, "events", 100_000, "how many webhooks must be acknowledged under each fault")
 	flags.IntVar(&o.faster, "faster", 20, "by how much the provider's time passes faster")
 	flags.IntVar(&o.conns, "conns", 64, "how many requests are made at a time")
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writ
 	if o.rate == 0 {
 		o.rate = min(max(o.events/20, 400), 3000)
 	}
-	chosen, err := chosenFaults(*only)
+	chosen, err := chosenFaults(*only, o.before != "")
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "chaos:", err)
 		return rig.ExitUsage
@@ -120,6 +121,7 @@ type fault struct {
 	root, strace bool
 	// damage: it destroys what nobody can heal, so what is lost is no bar.
 	damage bool
+	before bool // it needs a binary of an earlier commit
 	run    func(l *lab)
 }
 
@@ -151,20 +153,26 @@ var faults = []fault{
 	{name: "half-open", about: "connections to NATS swallow everything, and are never closed", run: halfOpen},
 	{name: "rolling-restart", about: "two bridges behind a balancer are restarted in turn", run: rollingRestart},
 	{name: "killed-pair", about: "two bridges behind a balancer are killed in turn", run: killedPair},
+	{name: "upgrade", about: "the bridge is replaced by an earlier version and back, again and again", before: true, run: upgrade},
+	{name: "two-versions", about: "two bridges of different versions share one NATS, and change theirs in turn", before: true, run: twoVersions},
 	{name: "cluster-leader", about: "three NATS servers: the stream's leader is killed, again and again", run: clusterLeader},
 	{name: "cluster-quorum", about: "three NATS servers: two are stopped for longer than the sender's schedule", run: clusterQuorum},
 	{name: "cluster-split", about: "three NATS servers: the bridge is on the side that has no quorum", run: clusterSplit},
 }
 
-// chosenFaults returns the faults of these names, or all.
-func chosenFaults(names string) (chosen []fault, err error) {
+// chosenFaults returns the faults of these names, or all that can be tried with or without an
+// earlier version.
+func chosenFaults(names string, before bool) (chosen []fault, err error) {
 	if names == "" {
-		return faults, nil
+		return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.before && !before }), nil
 	}
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no fault %q, -list names them", name)
+		}
+		if faults[i].before && !before {
+			return nil, fmt.Errorf("fault %q needs -before", name)
 		}
 		chosen = append(chosen, faults[i])
 	}

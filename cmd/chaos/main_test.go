@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestWrongUse(t *testing.T) {
-	for _, args := range [][]string{{"-only", "nothing"}, {"-events", "0"}, {"-nonsense"}} {
+	for _, args := range [][]string{{"-only", "nothing"}, {"-events", "0"}, {"-only", "upgrade"}, {"-nonsense"}} {
 		var out, complaint bytes.Buffer
 		require.Equal(t, rig.ExitUsage, run(t.Context(), args, true, &out, &complaint), args)
 		require.NotEmpty(t, complaint.String())

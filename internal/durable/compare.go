@@ -109,6 +109,9 @@ func (d Definition) marks() map[string]string {
 	return map[string]string{consumerstate.MetadataKind: d.Kind, consumerstate.MetadataConfig: d.digest()}
 }
 
+// digest tells processes with different configurations apart, which leave each other's durables as
+// they are. A release whose compare wants other settings of the same Definition puts a number in
+// front, so that it is another configuration to older processes too.
 func (d Definition) digest() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %v %d", d.Kind, d.Subjects(), d.Lease, d.MaxDeliveries))
 	return hex.EncodeToString(sum[:8])

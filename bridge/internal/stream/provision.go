@@ -17,11 +17,16 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// Metadata keys of a stream: the format of its messages. A stream with a newer format belongs
-// to a newer Hookspan and is refused.
+// Metadata keys of a stream, and what this program writes there.
 const (
+	// The format of the messages. A stream with a newer format is refused.
 	formatKey    = "hookspan-format"
 	streamFormat = 1
+	// The number of the settings. A release that wants other settings of any stream raises it, and
+	// older processes leave the settings of the newer one as they are: otherwise two versions on
+	// one NATS would change them back and forth.
+	settingsKey    = "hookspan-settings"
+	streamSettings = 1
 )
 
 // Change is something that [Provision] did or, for [Verify], would do.
@@ -41,11 +46,24 @@ type Change struct {
 var ErrUnfit = errors.New("stream is not fit for events")
 
 // Provision makes the streams as cfg says: it creates missing ones, changes differences, and
-// touches nothing else. Several processes may call it, also repeatedly while they run. tell
-// functions get each change. The error wraps [ErrUnfit] for a stream that must not be used.
+// touches nothing else. Several processes may call it, also repeatedly while they run. A stream
+// with the settings of a newer Hookspan stays as it is. tell functions get each change. The error
+// wraps [ErrUnfit] for a stream that must not be used.
 func Provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, log *zap.Logger, tell ...func(Change)) error {
+	return provision(ctx, js, cfg, ensureStream, log, tell)
+}
+
+// TakeBack is [Provision] that also changes the settings of a newer Hookspan to those of this one:
+// for an operator who went back to an older version and stays there.
+func TakeBack(ctx context.Context, js jetstream.JetStream, cfg streams.Config, log *zap.Logger, tell ...func(Change)) error {
+	return provision(ctx, js, cfg, setStream, log, tell)
+}
+
+type ensure func(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, have *jetstream.StreamInfo, log *zap.Logger) (*Change, error)
+
+func provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, ensure ensure, log *zap.Logger, tell []func(Change)) error {
 	for _, want := range streamsOf(cfg, js) {
-		change, err := ensureStream(ctx, js, want, log)
+		change, err := provisionStream(ctx, js, withFormat(want), ensure, log)
 		if err == nil && change != nil {
 			for _, told := range tell {
 				told(*change)
@@ -81,12 +99,18 @@ func withFormat(want jetstream.StreamConfig) jetstream.StreamConfig {
 		want.Metadata = map[string]string{}
 	}
 	want.Metadata[formatKey] = strconv.Itoa(streamFormat)
+	want.Metadata[settingsKey] = strconv.Itoa(streamSettings)
 	return want
 }
 
-// ensureStream returns what it changed, nil if nothing.
-func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (*Change, error) {
-	want = withFormat(want)
+// ofNewer reports whether the stream has the settings of a newer Hookspan.
+func ofNewer(have jetstream.StreamConfig) bool {
+	settings, err := strconv.Atoi(have.Metadata[settingsKey])
+	return err == nil && settings > streamSettings
+}
+
+// provisionStream returns what it changed, nil if nothing.
+func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, ensure ensure, log *zap.Logger) (*Change, error) {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		kept, err := createStream(ctx, js, want, log)
@@ -95,20 +119,31 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	if err != nil {
 		return nil, err
 	}
-	have := stream.CachedInfo().Config
-	if err := checkUnchangeable(have, want); err != nil {
+	have := stream.CachedInfo()
+	if err := checkUnchangeable(have.Config, want); err != nil {
 		return nil, err
 	}
-	changed, differences := merge(have, want)
+	return ensure(ctx, js, want, have, log)
+}
+
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, have *jetstream.StreamInfo, log *zap.Logger) (*Change, error) {
+	if ofNewer(have.Config) {
+		return nil, checkKeeps(have.Config, want)
+	}
+	return setStream(ctx, js, want, have, log)
+}
+
+func setStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, have *jetstream.StreamInfo, log *zap.Logger) (*Change, error) {
+	changed, differences := merge(have.Config, want)
 	if len(differences) == 0 {
 		return nil, nil
 	}
 	// A ring may lose its oldest messages.
-	if used := stream.CachedInfo().State.Bytes; want.Discard != jetstream.DiscardOld && want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
+	if used := have.State.Bytes; want.Discard != jetstream.DiscardOld && want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
 		return nil, fmt.Errorf("it holds %d bytes, more than the new limit of %d: choose a larger nats.events.max_bytes, or nats.spool.max_bytes if it is the spool", used, want.MaxBytes)
 	}
 	log.Warn("changing a stream", zap.String("stream", want.Name), zap.Strings("changes", differences))
-	_, err = js.UpdateStream(ctx, changed)
+	_, err := js.UpdateStream(ctx, changed)
 	return &Change{Stream: want.Name, Differences: differences}, err
 }
 

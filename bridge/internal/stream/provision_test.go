@@ -3,7 +3,9 @@ package stream_test
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -103,4 +105,41 @@ func TestStreamFormat(t *testing.T) {
 	err = stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop())
 	require.ErrorIs(t, err, stream.ErrUnfit)
 	require.ErrorContains(t, err, "newer Hookspan")
+}
+
+// Two versions of Hookspan on one NATS do not change the settings of the other back and forth: the
+// older one leaves what the newer one wants, unless an operator takes it back.
+func TestSettingsOfANewerHookspanStay(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	cfg := streamtest.Config()
+	b := streamtest.Start(t, cfg)
+	config := func() jetstream.StreamConfig {
+		st, err := b.JS.Stream(ctx, b.Names.EventsStream())
+		require.NoError(t, err)
+		return st.CachedInfo().Config
+	}
+	newer := config()
+	require.Equal(t, "1", newer.Metadata["hookspan-settings"])
+	newer.Metadata["hookspan-settings"], newer.MaxAge = "2", newer.MaxAge+time.Hour
+	_, err := b.JS.UpdateStream(ctx, newer)
+	require.NoError(t, err)
+
+	none := func(c stream.Change) { require.Fail(t, "changed", c) }
+	require.NoError(t, stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop(), none))
+	changes, err := stream.Verify(ctx, b.JS, cfg.Streams)
+	require.NoError(t, err)
+	require.Empty(t, changes)
+	require.Equal(t, newer.MaxAge, config().MaxAge)
+
+	// A stream that could lose what it acknowledges is not used, whoever wants it so.
+	unfit := config()
+	unfit.Discard = jetstream.DiscardOld
+	_, err = b.JS.UpdateStream(ctx, unfit)
+	require.NoError(t, err)
+	require.ErrorIs(t, stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop(), none), stream.ErrUnfit)
+
+	require.NoError(t, stream.TakeBack(ctx, b.JS, cfg.Streams, zap.NewNop()))
+	require.Equal(t, newer.MaxAge-time.Hour, config().MaxAge)
+	require.Equal(t, "1", config().Metadata["hookspan-settings"])
 }

@@ -45,7 +45,9 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([
 			one.Info = stream.CachedInfo()
 			have := one.Info.Config
 			one.Unfit = errors.Join(checkUnchangeable(have, want), checkKeeps(have, want))
-			_, one.Differences = merge(have, withFormat(want))
+			if !ofNewer(have) {
+				_, one.Differences = merge(have, withFormat(want))
+			}
 		}
 		out = append(out, one)
 	}
