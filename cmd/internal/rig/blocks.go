@@ -83,18 +83,20 @@ func (r Record) stamp(h hash.Hash, sequence, nanoseconds uint64) {
 	copy(r.Bytes[len(r.Bytes)-recordHash:], r.hash(h))
 }
 
-// hashOf returns the hash of the records in a block file.
-func hashOf(file string) hash.Hash {
-	key := sha256.Sum256([]byte(EventsStream + "-" + strings.TrimSuffix(filepath.Base(file), ".blk")))
+// hashOf returns the hash of the records in a block file of a stream.
+func hashOf(stream, file string) hash.Hash {
+	key := sha256.Sum256([]byte(stream + "-" + strings.TrimSuffix(filepath.Base(file), ".blk")))
 	return Must(highwayhash.New64(key[:]))
 }
 
 // Blocks are the files with the messages of the stream of events in a server's store, in
 // their order.
-func Blocks(store string) (folder string, files []string) {
-	found := Must(filepath.Glob(filepath.Join(store, "jetstream", "*", "streams", EventsStream, "msgs")))
+func Blocks(store string) (folder string, files []string) { return blocksOf(store, EventsStream) }
+
+func blocksOf(store, stream string) (folder string, files []string) {
+	found := Must(filepath.Glob(filepath.Join(store, "jetstream", "*", "streams", stream, "msgs")))
 	if len(found) != 1 {
-		Check(fmt.Errorf("looking for the stream %s: %s has %d folders of it", EventsStream, store, len(found)))
+		Check(fmt.Errorf("looking for the stream %s: %s has %d folders of it", stream, store, len(found)))
 	}
 	files = Must(filepath.Glob(filepath.Join(found[0], "*.blk")))
 	// The names are numbers: 9.blk is before 10.blk.
@@ -104,13 +106,16 @@ func Blocks(store string) (folder string, files []string) {
 
 // Age makes the messages in the stream of events older by d, as if the server, which must
 // not run, had stored them so much earlier.
-func Age(store string, d time.Duration) {
-	folder, files := Blocks(store)
+func Age(store string, d time.Duration) { AgeStream(store, EventsStream, d) }
+
+// AgeStream is [Age] for another stream. A negative d makes the messages younger.
+func AgeStream(store, stream string, d time.Duration) {
+	folder, files := blocksOf(store, stream)
 	for _, file := range files {
 		block := Must(os.ReadFile(file))
 		all, err := Records(block)
 		Check(err, "ageing", file)
-		h := hashOf(file)
+		h := hashOf(stream, file)
 		for _, r := range all {
 			if !bytes.HasSuffix(r.Bytes, r.hash(h)) {
 				Check(errors.New("a message has another hash than it should"), "ageing", file)
@@ -135,7 +140,7 @@ func Repeat(store string, count int, first, last time.Time) {
 	step := last.Sub(first) / time.Duration(count)
 	for seq, index := 1, 1; seq <= count; index++ {
 		file := filepath.Join(folder, strconv.Itoa(index)+".blk")
-		h := hashOf(file)
+		h := hashOf(EventsStream, file)
 		block := bytes.Repeat(sample, min(blockBytes/len(sample)+1, count-seq+1))
 		for copied := range slices.Chunk(block, len(sample)) {
 			Record{Bytes: copied}.stamp(h, uint64(seq), uint64(first.Add(time.Duration(seq)*step).UnixNano()))
