@@ -35,7 +35,7 @@ type reloader struct {
 	submits   *submitSources
 
 	succeeded, failed prometheus.Counter
-	last              prometheus.Gauge
+	last, fine        prometheus.Gauge
 	force             *atomic.Pointer[inForce]
 
 	// Owned by the goroutine of run.
@@ -70,12 +70,17 @@ func newReloader(e *env, file string, sources sourceSet, seen digests, submits *
 		Name: "hookspan_config_last_reload_success_timestamp_seconds",
 		Help: "When the configuration was last read with success, at start or later.",
 	})
+	fine := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "hookspan_config_last_reload_successful",
+		Help: "1 while the configuration and its secrets are used as they were last read, 0 when they could not be used.",
+	})
 	last.SetToCurrentTime()
+	fine.Set(1)
 	return &reloader{
 		path: file, getenv: e.getenv, log: e.log.Named("reload"), submits: submits, providers: submits.providers,
-		succeeded: reloads.WithLabelValues("success"), failed: reloads.WithLabelValues("failure"), last: last,
+		succeeded: reloads.WithLabelValues("success"), failed: reloads.WithLabelValues("failure"), last: last, fine: fine,
 		running: *e.cfg, sources: sources, tried: seen, force: &atomic.Pointer[inForce]{},
-	}, e.register(reloads, last)
+	}, e.register(reloads, last, fine)
 }
 
 func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
@@ -115,11 +120,13 @@ func (r *reloader) reload() {
 	r.pending = nil
 	if err := r.try(); err != nil {
 		r.failed.Inc()
+		r.fine.Set(0)
 		r.log.Error("the configuration was read again and cannot be used; what ran before goes on", zap.Error(err))
 		return
 	}
 	r.succeeded.Inc()
 	r.last.SetToCurrentTime()
+	r.fine.Set(1)
 }
 
 func (r *reloader) try() error {

@@ -46,6 +46,7 @@ func TestSecretIsReadAgain(t *testing.T) {
 	_, text := p.admin("/metrics")
 	require.Contains(t, text, `hookspan_config_reloads_total{result="success"} 1`)
 	require.Contains(t, text, `hookspan_config_reloads_total{result="failure"} 0`)
+	require.Contains(t, text, "hookspan_config_last_reload_successful 1\n")
 	require.Regexp(t, `hookspan_config_last_reload_success_timestamp_seconds 1\.\d+e\+09`, text)
 	require.Equal(t, 0, p.stop(), p.logs)
 	require.NotContains(t, p.logs.String(), secret)

@@ -20,6 +20,8 @@ import (
 const (
 	// alarmFresh is how long a repeated alarm is only counted, and alarmRepeat one of what lasts.
 	alarmFresh, alarmRepeat = 10 * time.Minute, time.Hour
+	// alarmActive is for how long an alarm of what has happened is active.
+	alarmActive = 15 * time.Minute
 	// alarmSettled is for how long what lasted must not hold before it is over: what comes and goes
 	// is one alarm.
 	alarmSettled = 10 * time.Minute
@@ -74,7 +76,7 @@ func NewAlarms(names bridge.Names, log *zap.Logger) *Alarms {
 
 // Collectors returns the metrics.
 func (a *Alarms) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{a.total, a.dropped}
+	return []prometheus.Collector{a.total, a.dropped, activeAlarms{a}}
 }
 
 // Raise counts the alarm. Unless one of the same kind and subject was told within the last 10

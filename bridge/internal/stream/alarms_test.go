@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -70,7 +72,7 @@ hookspan_alarms_dropped_total 0
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	counted := map[string]float64{}
-	for _, m := range families[1].GetMetric() {
+	for _, m := range families[slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "hookspan_alarms_total" })].GetMetric() {
 		counted[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
 	}
 	require.InDelta(t, 3, counted[bridge.AlarmStoreFull], 0)

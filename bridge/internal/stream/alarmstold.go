@@ -10,6 +10,7 @@ import (
 // told is an alarm that was told. It is forgotten at the time until.
 type told struct {
 	at, until time.Time
+	active    time.Time   // of what does not last: until when it is active
 	over      string      // what is said of its end; empty: it does not last
 	ends      *time.Timer // of what lasts and has an end to tell at until
 }
@@ -41,12 +42,16 @@ func (a *Alarms) remember(alarm *bridge.Alarm) (tell bool) {
 		of[alarm.Subject] = t
 	}
 	if alarm.Over == "" {
+		t.active = now.Add(alarmActive)
+		if alarm.Until.After(now) {
+			t.active = alarm.Until
+		}
 		if now.Sub(t.at) < alarmFresh {
 			return false
 		}
 		t.at = now
 		if t.over == "" {
-			t.until = now.Add(alarmFresh)
+			t.until = now.Add(alarmActive)
 		}
 		return true
 	}
@@ -70,7 +75,11 @@ func (a *Alarms) remember(alarm *bridge.Alarm) (tell bool) {
 // caller holds mu.
 func (a *Alarms) clear(alarm bridge.Alarm) bool {
 	t := a.told[alarm.Kind][alarm.Subject]
-	if t == nil || t.over == "" {
+	if t == nil {
+		return false
+	}
+	if t.over == "" {
+		t.active = time.Time{}
 		return false
 	}
 	if t.ends == nil || time.Until(t.until) > alarmSettled {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -136,5 +137,55 @@ func TestFactsBesideWhatLasts(t *testing.T) {
 		require.Equal(t, []string{"there"}, textsOf(said()))
 		a.Raise(bridge.Alarm{Kind: bridge.AlarmDeadLetters, Text: "none any more", Cleared: true})
 		require.Equal(t, []string{"none any more"}, textsOf(said()), "what does not last is cleared at once")
+	})
+}
+
+// The metric has what is active: what lasts until its end is told, what has happened for 15
+// minutes or until it is cleared.
+func TestActiveAlarmsAreAMetric(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, a *Alarms, _ func() []bridge.Alarm) {
+		active := func(kind string) float64 {
+			reg := prometheus.NewPedanticRegistry()
+			reg.MustRegister(a.Collectors()...)
+			families, err := reg.Gather()
+			require.NoError(t, err)
+			for _, f := range families {
+				for _, m := range f.GetMetric() {
+					if f.GetName() == "hookspan_alarms_active" && m.GetLabel()[0].GetValue() == kind {
+						return m.GetGauge().GetValue()
+					}
+				}
+			}
+			require.Fail(t, "no such series", kind)
+			return 0
+		}
+		for _, kind := range bridge.AlarmKinds {
+			require.Zero(t, active(kind), kind)
+		}
+		full := bridge.Alarm{Kind: bridge.AlarmJournalFull, Subject: "a", Text: "full", Over: "room"}
+		a.Raise(full)
+		a.Raise(full)
+		full.Subject = "b"
+		a.Raise(full)
+		require.InDelta(t, 2, active(bridge.AlarmJournalFull), 0)
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmClock, Text: "jumped"})
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmExpired, Text: "gone"})
+		a.Raise(bridge.Alarm{Kind: bridge.AlarmExpired, Text: "back", Cleared: true})
+		a.Raise(bridge.Alarm{Kind: "unheard_of", Text: "?"})
+		require.Zero(t, active(bridge.AlarmExpired), "it was cleared")
+		require.InDelta(t, 1, active("other"), 0)
+		pass(14 * time.Minute)
+		require.InDelta(t, 1, active(bridge.AlarmClock), 0)
+		pass(time.Minute)
+		require.Zero(t, active(bridge.AlarmClock))
+		require.InDelta(t, 2, active(bridge.AlarmJournalFull), 0, "it lasts")
+		full.Cleared = true
+		a.Raise(full)
+		require.InDelta(t, 2, active(bridge.AlarmJournalFull), 0, "it may come back")
+		pass(11 * time.Minute)
+		require.InDelta(t, 1, active(bridge.AlarmJournalFull), 0)
+		pass(time.Hour)
+		require.Zero(t, active(bridge.AlarmJournalFull), "nobody has raised it for so long")
 	})
 }
