@@ -128,6 +128,7 @@ var arrows = map[string]arrow{
 	"internal/pid1":                        {never: append(withoutNATS, "net/http")},
 	"internal/printable":                   {stdOnly: true},
 	"internal/redial":                      {never: lean},
+	"internal/sdnotify":                    {never: append(withoutNATS, "net/http")},
 	"internal/sending":                     {ours: []string{"internal/backoff", "internal/signing"}, stdOnly: true},
 	"internal/signing":                     {stdOnly: true, never: []string{"net/http"}},
 	"internal/streamread":                  {ours: []string{"internal/natspull", "internal/printable", "bridge"}, never: withoutServer},

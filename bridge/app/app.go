@@ -56,6 +56,11 @@ type Options struct {
 	// The App closes its own. While it ends it accepts webhooks as long as it can, and leaves
 	// those that come later to the next process. Nil: none.
 	Webhooks, Admin *net.TCPListener
+	// Notify tells the service manager how the App does, as sd_notify(3) assignments, such as
+	// READY=1 once every part runs. Nil: nobody is told. Watchdog is how often the manager must
+	// be told that the listeners answer; zero: it does not ask.
+	Notify   func(assignments ...string) error
+	Watchdog time.Duration
 }
 
 // App is a bridge. [New] makes one. Start is called once. Stop is called after Start has
@@ -173,7 +178,7 @@ func (a *App) Start(ctx context.Context) error {
 			return fmt.Errorf("starting the %s: %w", p.name, err)
 		}
 	}
-	return a.announceReady()
+	return a.announceReady() //nolint:contextcheck // what runs ends with a.ctx
 }
 
 // Done is closed when a part has failed, and when the App is told to stop. Stop then returns the

@@ -48,6 +48,7 @@ func reloaderOf(t *testing.T, path string) *reloader {
 	e := &env{cfg: cfg, getenv: noEnv, log: zap.NewNop(), metrics: prometheus.NewRegistry()}
 	r, err := newReloader(e, path, sources, seen, &submitSources{providers: &providerSet{}})
 	require.NoError(t, err)
+	r.begun = func() func() { return func() {} }
 	return r
 }
 

@@ -55,7 +55,11 @@ func (a *App) announceReady() error {
 	a.started.Store(true)
 	r := a.Ready()
 	a.holder.Ready, a.holder.NATSURL, a.holder.AdminURL, a.holder.WebhooksURL = true, r.NATS, r.Admin, a.webhooksURL()
-	return a.folder.Announce(a.holder)
+	if err := a.folder.Announce(a.holder); err != nil {
+		return err
+	}
+	a.tellReady()
+	return nil
 }
 
 // Ready is where a bridge listens and keeps its data. It is printed as JSON.

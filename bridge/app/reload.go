@@ -37,6 +37,8 @@ type reloader struct {
 	succeeded, failed prometheus.Counter
 	last, fine        prometheus.Gauge
 	force             *atomic.Pointer[inForce]
+	// begun tells the service manager that everything is read again, until done is called.
+	begun func() (done func())
 
 	// Owned by the goroutine of run.
 
@@ -51,6 +53,7 @@ func (a *App) openReloader() (err error) {
 		return err
 	}
 	a.reloader.in, a.reloader.operators, a.reloader.secrets, a.reloader.force = a.ingress, a.operators, a.secrets, a.force
+	a.reloader.begun = a.reloading
 	return nil
 }
 
@@ -118,6 +121,7 @@ func (r *reloader) look() {
 // reload reads everything again and logs the result once.
 func (r *reloader) reload() {
 	r.pending = nil
+	defer r.begun()()
 	if err := r.try(); err != nil {
 		r.failed.Inc()
 		r.fine.Set(0)

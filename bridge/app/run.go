@@ -22,6 +22,7 @@ func (a *App) end() error {
 	a.ending.Do(func() {
 		if a.started.Load() {
 			a.log.Info("stopping")
+			a.tell("STOPPING=1", "STATUS=stopping")
 		}
 		a.stop()
 		ended := a.group.Wait()

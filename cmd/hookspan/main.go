@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/internal/activation"
 	"github.com/hookspan/hookspan/internal/pid1"
+	"github.com/hookspan/hookspan/internal/sdnotify"
 )
 
 type cli struct {
@@ -56,6 +57,8 @@ type env struct {
 	hangups func() <-chan os.Signal
 	// sockets takes the listening sockets that the parent passed.
 	sockets func() (activation.Sockets, error)
+	// manager takes the service manager that started this process, nil when there is none.
+	manager func() (*sdnotify.Manager, error)
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
@@ -78,6 +81,7 @@ func main() {
 	e := &env{
 		ctx: ctx, getenv: os.LookupEnv, hangups: hangups,
 		sockets: func() (activation.Sockets, error) { return activation.Take(os.LookupEnv) },
+		manager: func() (*sdnotify.Manager, error) { return sdnotify.Take(os.LookupEnv) },
 		stdin:   os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		program: os.Args[0], terminal: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
 	}

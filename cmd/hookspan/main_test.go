@@ -24,6 +24,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/activation"
+	"github.com/hookspan/hookspan/internal/sdnotify"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -272,5 +273,6 @@ func testEnv() *env {
 		ctx: context.Background(), getenv: getenv, stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, program: "hookspan",
 		hangups: func() <-chan os.Signal { return nil },
 		sockets: func() (activation.Sockets, error) { return activation.Sockets{}, nil },
+		manager: func() (*sdnotify.Manager, error) { return nil, nil },
 	}
 }

@@ -35,6 +35,13 @@ func (c *serveCmd) Run(e *env) error {
 		File: file, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups,
 		Webhooks: sockets.Webhooks, Admin: sockets.Admin,
 	}
+	manager, err := e.manager()
+	if err != nil {
+		return err
+	}
+	if manager != nil {
+		opts.Notify, opts.Watchdog = manager.Tell, manager.Watchdog
+	}
 	return app.Run(e.ctx, opts, func(a *app.App) error { return announce(e, file, a) })
 }
 
