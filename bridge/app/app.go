@@ -42,6 +42,8 @@ import (
 type Options struct {
 	// File is the configuration file, which is read again while the App runs. Empty: none.
 	File string
+	// Flags are keys of File that the command line sets.
+	Flags config.Flags
 	// Version is the program's version, for metrics and for the header User-Agent.
 	Version string
 	// Getenv looks up the variables that the configuration names. Default [os.LookupEnv].
@@ -124,7 +126,7 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 	seen := digests{}
 	seen.add(opts.File)
 	seen.add(cfg.SecretFiles()...)
-	return newApp(cfg, readDocument(opts.File), seen, opts)
+	return newApp(cfg, opts.readDocument(), seen, opts)
 }
 
 func newApp(cfg *config.Config, doc *config.Document, seen digests, opts Options) (_ *App, err error) {

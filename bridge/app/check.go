@@ -36,10 +36,10 @@ func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string,
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
 		l.source(name)
 	}
-	if !cfg.Has(config.RoleConsumers) {
-		return l.Checker
-	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
+		if !cfg.Runs(name) {
+			continue
+		}
 		key := "consumers." + name
 		switch c := cfg.Consumers[name].(type) {
 		case *config.Archive:

@@ -113,7 +113,7 @@ func TestConfigCheckSaysWhatServeWouldRefuse(t *testing.T) {
 			if !strings.Contains(c.text, "data_dir") {
 				c.text = "data_dir: " + filepath.Join(t.TempDir(), "data") + "\n" + c.text
 			}
-			cfg, doc, err := config.LoadDocument(configFile(t, c.text))
+			cfg, doc, err := config.LoadDocument(configFile(t, c.text), config.Flags{})
 			require.NoError(t, err)
 			said := doc.Join(Lacks(t.Context(), cfg, getenv))
 			require.ErrorContains(t, said, c.words)
@@ -151,7 +151,7 @@ func TestConfigCheckWarnsOfWhatIsTaken(t *testing.T) {
 	getenv := func(string) (string, bool) { return sampleSecret, true }
 	for _, part := range []string{"ingress", "admin", "nats"} {
 		text := strings.Replace(freePorts, part+": {listen: \"127.0.0.1:0\"", part+": {listen: \""+taken.Addr().String()+"\"", 1)
-		cfg, doc, err := config.LoadDocument(configFile(t, "data_dir: "+t.TempDir()+"\n"+text))
+		cfg, doc, err := config.LoadDocument(configFile(t, "data_dir: "+t.TempDir()+"\n"+text), config.Flags{})
 		require.NoError(t, err)
 		require.Empty(t, Lacks(t.Context(), cfg, getenv))
 		words := "address already in use: free that address or choose another one with " + part + ".listen"
@@ -164,7 +164,7 @@ func TestConfigCheckWarnsOfWhatIsTaken(t *testing.T) {
 	a, err := newTestApp(t, dir, freePorts)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, a.Stop()) }()
-	cfg, doc, err := config.LoadDocument(configFile(t, "data_dir: "+dir+"\n"+freePorts))
+	cfg, doc, err := config.LoadDocument(configFile(t, "data_dir: "+dir+"\n"+freePorts), config.Flags{})
 	require.NoError(t, err)
 	require.Empty(t, Warnings(cfg, a.opts.File), "it is that bridge")
 	require.ErrorContains(t, doc.Join(Warnings(cfg, "/other.yaml")), "and runs with "+a.opts.File)

@@ -15,10 +15,14 @@ type inForce struct {
 	restart []string
 }
 
+func (o Options) load() (*config.Config, *config.Document, error) {
+	return config.LoadDocument(o.File, o.Flags)
+}
+
 // readDocument returns the document of a configuration that somebody else has read or made.
 // Without a file that can be read no key has a line.
-func readDocument(file string) *config.Document {
-	_, doc, err := config.LoadDocument(file)
+func (o Options) readDocument() *config.Document {
+	_, doc, err := o.load()
 	if err != nil {
 		return &config.Document{}
 	}

@@ -16,13 +16,10 @@ import (
 )
 
 func (a *App) openConsumers() error {
-	if !a.cfg.Has(config.RoleConsumers) {
-		return nil
-	}
 	for _, name := range slices.Sorted(maps.Keys(a.cfg.Consumers)) {
 		c, ok := a.cfg.Consumers[name].(config.Worker)
-		if !ok {
-			continue // another program handles its events
+		if !ok || !a.cfg.Runs(name) {
+			continue // another program or process handles its events
 		}
 		consumer, err := a.newConsumer(name, c)
 		if err != nil {

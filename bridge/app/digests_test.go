@@ -46,7 +46,7 @@ func reloaderOf(t *testing.T, path string) *reloader {
 	sources, err := resolveSources(cfg, noEnv)
 	require.NoError(t, err)
 	e := &env{cfg: cfg, getenv: noEnv, log: zap.NewNop(), metrics: prometheus.NewRegistry()}
-	r, err := newReloader(e, path, sources, seen, &submitSources{providers: &providerSet{}})
+	r, err := newReloader(e, Options{File: path}, sources, seen, &submitSources{providers: &providerSet{}})
 	require.NoError(t, err)
 	r.begun = func() func() { return func() {} }
 	return r

@@ -78,7 +78,7 @@ func (o *doctorOperator) Doctor(ctx context.Context) adminapi.Doctor {
 // which are read again while the bridge runs.
 func (a *App) sourcesOfNow() *config.Config {
 	cfg := *a.cfg
-	if now, err := config.Load(a.opts.File); err == nil && a.opts.File != "" {
+	if now, _, err := a.opts.load(); err == nil && a.opts.File != "" {
 		cfg.Sources, cfg.Admin.Tokens = now.Sources, now.Admin.Tokens
 	}
 	return &cfg

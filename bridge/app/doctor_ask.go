@@ -19,11 +19,9 @@ import (
 // consumersOf returns the names of the consumers of a type that this process runs, in order.
 func consumersOf[T config.Consumer](cfg *config.Config) (names []string, of map[string]T) {
 	of = map[string]T{}
-	if cfg.Has(config.RoleConsumers) {
-		for name, c := range cfg.Consumers {
-			if one, is := c.(T); is {
-				of[name] = one
-			}
+	for name, c := range cfg.Consumers {
+		if one, is := c.(T); is && cfg.Runs(name) {
+			of[name] = one
 		}
 	}
 	return slices.Sorted(maps.Keys(of)), of

@@ -45,17 +45,14 @@ func (e *examination) secrets() {
 			look(key+".api.key", s.API.Key, false)
 		}
 	}
-	if c.Has(config.RoleConsumers) {
-		for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
-			if f, is := c.Consumers[name].(*config.Forward); is {
-				refs, which := f.Signing()
-				for _, ref := range refs {
-					look("consumers."+name+"."+which, ref, false)
-					s := &list[len(list)-1]
-					if err := forward.CheckSecret(s.Value); s.Err == nil && err != nil {
-						s.Err = fmt.Errorf("%s: %w", ref, err)
-					}
-				}
+	names, of := consumersOf[*config.Forward](c)
+	for _, name := range names {
+		refs, which := of[name].Signing()
+		for _, ref := range refs {
+			look("consumers."+name+"."+which, ref, false)
+			s := &list[len(list)-1]
+			if err := forward.CheckSecret(s.Value); s.Err == nil && err != nil {
+				s.Err = fmt.Errorf("%s: %w", ref, err)
 			}
 		}
 	}

@@ -81,14 +81,10 @@ type archiveFolder struct {
 
 func (e *examination) archiveFolders() map[string]archiveFolder {
 	out := map[string]archiveFolder{}
-	if !e.cfg.Has(config.RoleConsumers) {
-		return out
-	}
-	for name, c := range e.cfg.Consumers {
-		if a, is := c.(*config.Archive); is {
-			if at, err := e.cfg.ArchiveLocation(a); err == nil && at.Dir != "" {
-				out[name] = archiveFolder{at.Dir, int64(a.MaxBytes)}
-			}
+	_, of := consumersOf[*config.Archive](e.cfg)
+	for name, a := range of {
+		if at, err := e.cfg.ArchiveLocation(a); err == nil && at.Dir != "" {
+			out[name] = archiveFolder{at.Dir, int64(a.MaxBytes)}
 		}
 	}
 	return out

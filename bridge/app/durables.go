@@ -137,14 +137,16 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 	want.Kind, want.Filter = served.Kind, served.Filter
 	next, _ := d.record.Next(name)
 	want.Remaking = func(first uint64) error { return d.record.Move(name, first) }
-	if d.settled[name] || !d.cfg.Has(config.RoleConsumers) {
+	_, worker := cons.(config.Worker)
+	runs := d.cfg.Has(config.RoleConsumers) && !worker || d.cfg.Runs(name)
+	if d.settled[name] || !runs {
 		// Two bridges with different configurations must not change a durable to and fro
 		// for as long as both run, as in the middle of a deployment.
 		switch err := want.Verify(ctx, d.consume); {
-		case errors.Is(err, durable.ErrOtherBridge) && d.cfg.Has(config.RoleConsumers):
+		case errors.Is(err, durable.ErrOtherBridge) && runs:
 			d.lasts(bridge.AlarmConsumerChanged, name, "another bridge has another configuration of it, which is in force until this one is started again: "+err.Error())
 			return durable.Change{}, nil
-		case err == nil, errors.Is(err, durable.ErrDiffers) && !d.cfg.Has(config.RoleConsumers), errors.Is(err, durable.ErrOtherBridge):
+		case err == nil, errors.Is(err, durable.ErrDiffers) && !runs, errors.Is(err, durable.ErrOtherBridge):
 			return durable.Change{}, nil
 		}
 	}

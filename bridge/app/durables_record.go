@@ -34,13 +34,13 @@ func placeOf(c *config.Config) durables.Place {
 	return at
 }
 
-// servedOf returns the consumers whose durables this process makes. A process that runs no
-// consumers leaves the implied archive to those that do: an archive begins with the oldest
+// servedOf returns the consumers whose durables this process makes. A process that does not
+// run the implied archive leaves it to those that do: an archive begins with the oldest
 // event, whenever its durable is made.
 func servedOf(c *config.Config) map[string]durables.Served {
 	out := map[string]durables.Served{}
 	for name, cons := range c.Consumers {
-		if base := cons.Base(); !base.Implied || c.Has(config.RoleConsumers) {
+		if base := cons.Base(); !base.Implied || c.Runs(name) {
 			out[name] = durables.Served{Kind: base.Kind, Filter: base.Filter.Filter()}
 		}
 	}

@@ -96,7 +96,7 @@ func checkFolder(cfg *config.Config) error {
 		err = datafolder.CheckFiles(dir, viewFile+".lock")
 	}
 	for name, c := range cfg.Consumers {
-		if _, is := c.(*config.Exec); is && err == nil && cfg.Has(config.RoleConsumers) {
+		if _, is := c.(*config.Exec); is && err == nil && cfg.Runs(name) {
 			err = datafolder.CheckFolders(dir, execFolder, filepath.Join(execFolder, name))
 		}
 	}

@@ -24,7 +24,7 @@ const reloadEvery = time.Second
 // when the configuration or the file of a secret changes, and on request. A configuration that cannot be
 // used changes nothing.
 type reloader struct {
-	path      string // of the configuration; empty when there is none
+	opts      Options // of the App
 	getenv    func(string) (string, bool)
 	in        *ingress.Server // nil: this process takes no webhooks
 	operators *admin.Server   // nil: it has no admin listener
@@ -49,7 +49,7 @@ type reloader struct {
 }
 
 func (a *App) openReloader() (err error) {
-	if a.reloader, err = newReloader(a.env, a.opts.File, a.sources, a.seen, a.submits.sources); err != nil {
+	if a.reloader, err = newReloader(a.env, a.opts, a.sources, a.seen, a.submits.sources); err != nil {
 		return err
 	}
 	a.reloader.in, a.reloader.operators, a.reloader.secrets, a.reloader.force = a.ingress, a.operators, a.secrets, a.force
@@ -64,7 +64,7 @@ func (a *App) runReloader() error {
 
 // newReloader takes the digests from before the configuration and sources were read, so that
 // later changes are noticed.
-func newReloader(e *env, file string, sources sourceSet, seen digests, submits *submitSources) (*reloader, error) {
+func newReloader(e *env, opts Options, sources sourceSet, seen digests, submits *submitSources) (*reloader, error) {
 	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "hookspan_config_reloads_total",
 		Help: "Times that the configuration and its secrets were read again, by result.",
@@ -80,7 +80,7 @@ func newReloader(e *env, file string, sources sourceSet, seen digests, submits *
 	last.SetToCurrentTime()
 	fine.Set(1)
 	return &reloader{
-		path: file, getenv: e.getenv, log: e.log.Named("reload"), submits: submits, providers: submits.providers,
+		opts: opts, getenv: e.getenv, log: e.log.Named("reload"), submits: submits, providers: submits.providers,
 		succeeded: reloads.WithLabelValues("success"), failed: reloads.WithLabelValues("failure"), last: last, fine: fine,
 		running: *e.cfg, sources: sources, tried: seen, force: &atomic.Pointer[inForce]{},
 	}, e.register(reloads, last, fine)
@@ -137,23 +137,23 @@ func (r *reloader) try() error {
 	// Files are digested before they are read, so that a file that changes in between is read
 	// again.
 	r.tried = digests{}
-	r.tried.add(r.path)
+	r.tried.add(r.opts.File)
 	r.tried.add(r.running.SecretFiles()...)
-	cfg, doc, err := config.LoadDocument(r.path)
+	cfg, doc, err := r.opts.load()
 	if err != nil {
 		r.readTokens(&r.running)
 		return err
 	}
 	if cfg.ImpliedSources && !r.running.ImpliedSources {
 		r.readTokens(&r.running)
-		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.path)
+		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.opts.File)
 	}
 	r.readTokens(cfg)
 	// The sources belong to this process as long as its roles do not change; the
 	// consumers, and the address that providers are told, are those that it began with.
 	needs := config.RestartKeys(&r.running, cfg)
-	cfg.Roles, cfg.Consumers, cfg.Ingress.PublicURL = r.running.Roles, r.running.Consumers, r.running.Ingress.PublicURL
-	r.tried = r.tried.only(append(cfg.SecretFiles(), r.path))
+	cfg.Roles, cfg.Only, cfg.Consumers, cfg.Ingress.PublicURL = r.running.Roles, r.running.Only, r.running.Consumers, r.running.Ingress.PublicURL
+	r.tried = r.tried.only(append(cfg.SecretFiles(), r.opts.File))
 	sources, err := resolveSources(cfg, r.getenv)
 	if err != nil {
 		return err

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/hookspan/hookspan/bridge/config"
 )
 
 // Stop ends the parts in reverse order of their start, and returns their failures. It returns
@@ -66,7 +64,7 @@ func (a *App) StopTime() time.Duration { return a.stopTime }
 func Run(ctx context.Context, opts Options, ready func(*App) error) error {
 	seen := digests{}
 	seen.add(opts.File) // before it is read, so that no later change is missed
-	cfg, doc, err := config.LoadDocument(opts.File)
+	cfg, doc, err := opts.load()
 	if err != nil {
 		return err
 	}

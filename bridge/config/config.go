@@ -19,6 +19,9 @@ type Config struct {
 	// webhooks), consumers, reconciler (the predictions), admin (the listener for
 	// operators). Default all of them.
 	Roles []string `yaml:"roles"`
+	// Only are the consumers that this process runs with its role consumers. The others are
+	// run by other processes with the same configuration. Default all of them.
+	Only []string `yaml:"only"`
 	// DataDir is the folder of everything that must survive a restart. It must be on a
 	// local file system, such as ext4 or xfs. Default ./hookspan-data.
 	DataDir string `yaml:"data_dir"`
@@ -99,6 +102,11 @@ func (c *Config) fill() {
 
 // Has reports whether this process has the role.
 func (c *Config) Has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Runs reports whether this process runs the consumer of that name.
+func (c *Config) Runs(consumer string) bool {
+	return c.Has(RoleConsumers) && (len(c.Only) == 0 || slices.Contains(c.Only, consumer))
+}
 
 // AsksProviders reports whether this process asks providers for predictions, or submits
 // predictions to them.

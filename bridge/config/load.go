@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -19,14 +20,15 @@ const MaxConfigBytes = 1 << 20
 // complete and checked. An error names file, line and remedy, and repeats only keys of the file:
 // a value can be a secret that was written in the wrong place.
 func Load(path string) (*Config, error) {
-	cfg, _, err := LoadDocument(path)
+	cfg, _, err := LoadDocument(path, Flags{})
 	return cfg, err
 }
 
-// LoadDocument is [Load] that also returns the document, which knows the line of each key.
-func LoadDocument(path string) (*Config, *Document, error) {
+// LoadDocument is [Load] that also returns the document, which knows the line of each key. Flags
+// are the keys that the command line sets, which the file does not change.
+func LoadDocument(path string, flags Flags) (*Config, *Document, error) {
 	cfg := defaults()
-	doc := &Document{name: path}
+	doc := &Document{name: path, flags: flags}
 	if path != "" {
 		text, err := readConfig(path)
 		if err != nil {
@@ -36,6 +38,7 @@ func LoadDocument(path string) (*Config, *Document, error) {
 			return nil, nil, err
 		}
 	}
+	flags.set(cfg)
 	cfg.fill()
 	if cfg.DataDir != "" {
 		cfg.DataDir = Absolute(cfg.DataDir)
@@ -66,10 +69,32 @@ func readConfig(path string) ([]byte, error) {
 	return text, nil
 }
 
+// Flags are keys of the configuration that the command line can set, so that one file serves
+// processes with different roles. An empty one is not set.
+type Flags struct {
+	// Roles and Only are what [Config.Roles] and [Config.Only] are.
+	Roles, Only []string
+}
+
+func (f Flags) set(cfg *Config) {
+	if len(f.Roles) > 0 {
+		cfg.Roles = slices.Clone(f.Roles)
+	}
+	if len(f.Only) > 0 {
+		cfg.Only = slices.Clone(f.Only)
+	}
+}
+
+// has reports whether a flag sets the key.
+func (f Flags) has(key string) bool {
+	return key == "roles" && len(f.Roles) > 0 || key == "only" && len(f.Only) > 0
+}
+
 // Document is a file that was read, with the line of each key.
 type Document struct {
-	name string
-	file *ast.File
+	name  string
+	file  *ast.File
+	flags Flags
 }
 
 func (d *Document) decode(text []byte, cfg *Config) error {
@@ -132,6 +157,9 @@ func (d *Document) find(keys []string) ast.Node {
 
 // at adds the line of the problem's key, or of the nearest key above it that the file has.
 func (d *Document) at(p Problem) error {
+	if d.flags.has(p.keys[0]) {
+		return fmt.Errorf("--%s: %s", p.keys[0], p.text)
+	}
 	for n := len(p.keys); n > 0; n-- {
 		if node := d.find(p.keys[:n]); node != nil {
 			return d.line(node, p.Error())

@@ -59,6 +59,7 @@ func (c *Config) problems() []Problem {
 		found.Fail("data_dir", "it is empty: name a folder")
 	}
 	c.checkRoles(&found)
+	c.checkOnly(&found)
 	c.Log.check(&found)
 	c.Ingress.check(c, &found)
 	c.Journal.check(c, &found)
@@ -84,6 +85,27 @@ func (c *Config) checkRoles(found *Checker) {
 	}
 	if slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(roles, role) }) {
 		found.Fail("roles", "one of them is not known: use %s", strings.Join(roles, ", "))
+	}
+}
+
+func (c *Config) checkOnly(found *Checker) {
+	if len(c.Only) > 0 && !c.Has(RoleConsumers) {
+		found.Fail("only", "this process runs no consumers: add the role %s, or remove it", RoleConsumers)
+	}
+	var names []string
+	for name, cons := range c.Consumers {
+		if _, runs := cons.(Worker); runs {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range c.Only {
+		switch cons, known := c.Consumers[name]; {
+		case !known:
+			found.Fail("only", "there is no consumer %.80q: use some of %s", name, strings.Join(names, ", "))
+		case cons.Base().Kind == KindPull:
+			found.Fail("only", "consumer %s is of kind pull, and its own program runs it: use some of %s", name, strings.Join(names, ", "))
+		}
 	}
 }
 

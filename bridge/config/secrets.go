@@ -133,12 +133,10 @@ func (c *Config) SecretFiles() []string {
 			refs = append(refs, s.PathToken)
 		}
 	}
-	if c.Has(RoleConsumers) {
-		for _, cons := range c.Consumers {
-			if f, ok := cons.(*Forward); ok {
-				signing, _ := f.Signing()
-				refs = append(refs, signing...)
-			}
+	for name, cons := range c.Consumers {
+		if f, ok := cons.(*Forward); ok && c.Runs(name) {
+			signing, _ := f.Signing()
+			refs = append(refs, signing...)
 		}
 	}
 	if c.Has(RoleAdmin) {

@@ -23,8 +23,10 @@ type Setting struct {
 	// Value is a string, a number, a bool, or a list of these or of maps. Secrets are places,
 	// never the secrets themselves, and parts that may hold one are cut.
 	Value any `json:"value"`
-	// Line is that of the key in the file, 0 for a default.
+	// Line is that of the key in the file, 0 for a default or a flag.
 	Line int `json:"line,omitempty"`
+	// Flag: the command line sets it.
+	Flag bool `json:"flag,omitempty"`
 }
 
 // Settings returns every key that has a value, defaults too, in the order of the file's types.
@@ -37,7 +39,8 @@ func (d *Document) Settings(cfg *Config) []Setting {
 	var out []Setting
 	walk(nil, reflect.ValueOf(shown), func(keys []string, value any) {
 		s := Setting{Key: strings.Join(keys, "."), Value: value}
-		if node := d.find(keys); node != nil {
+		s.Flag = d.flags.has(s.Key)
+		if node := d.find(keys); node != nil && !s.Flag {
 			s.Line = node.GetToken().Position.Line
 		}
 		out = append(out, s)
@@ -227,7 +230,10 @@ func Text(settings []Setting, name string) string {
 		}
 		above = keys[:last]
 		from := "default"
-		if s.Line > 0 {
+		switch {
+		case s.Flag:
+			from = "--" + s.Key
+		case s.Line > 0:
 			from = fmt.Sprintf("%s:%d", name, s.Line)
 		}
 		fmt.Fprintf(&out, "%s%s: %s  # %s\n", strings.Repeat("  ", last), keys[last], inYAML(s.Value), from)

@@ -31,10 +31,10 @@ consumers:
 `,
 	} {
 		path := write(t, text)
-		cfg, doc, err := LoadDocument(path)
+		cfg, doc, err := LoadDocument(path, Flags{})
 		require.NoError(t, err, name)
 		shown := Text(doc.Settings(cfg), "x.yaml")
-		again, document, err := LoadDocument(write(t, shown))
+		again, document, err := LoadDocument(write(t, shown), Flags{})
 		require.NoError(t, err, shown)
 		require.Equal(t, values(doc.Settings(cfg)), values(document.Settings(again)), shown)
 		require.Empty(t, differing(Differences("", *cfg, *again)), shown)
@@ -67,7 +67,7 @@ func TestSettingsSayWhereFromAndShowNoSecret(t *testing.T) {
 consumers:
   post: {kind: forward, url: "https://svc.example.com:8443/hooks/TOKEN?key=TOKEN", secret: env:S}
   run: {kind: exec, command: [/bin/true, --token, TOKEN]}
-`))
+`), Flags{})
 	require.NoError(t, err)
 	settings := doc.Settings(cfg)
 	shown := Text(settings, "x.yaml")
@@ -92,7 +92,7 @@ func FuzzSettingsAreReadAgain(f *testing.F) {
 	for _, text := range []string{"a", "on", "~", "null", "1", "0xA", "0o7", "1e3", "1_0", ".inf", "2026-01-31", "1:30", "- a", "a: b", "a #b", "[", "{", "*a", "&a", "!a", "|", ">", "%", "@", "`", "'", `"`, `\`, "a\nb", "<é😀>", "\u2028", " a ", "…"} {
 		f.Add(text)
 	}
-	cfg, doc, err := LoadDocument("")
+	cfg, doc, err := LoadDocument("", Flags{})
 	require.NoError(f, err)
 	cfg.NATS.URL, cfg.NATS.Password, cfg.Ingress.Ack = "nats://a:4222", "env:P", AckQuorum
 	f.Fuzz(func(t *testing.T, text string) {

@@ -31,6 +31,7 @@ func (c *configSchemaCmd) Run(e *env) error {
 
 type configCheckCmd struct {
 	configFlag
+	rolesFlags
 	Path      string `arg:"" optional:"" help:"The file, as an alternative to --config."`
 	NoSecrets bool   `help:"Look at the file alone: its secrets, files, folders and addresses are on another machine."`
 }
@@ -42,7 +43,7 @@ func (c *configCheckCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cfg, doc, err := config.LoadDocument(path)
+	cfg, doc, err := config.LoadDocument(path, c.flags())
 	if err != nil {
 		return err
 	}
@@ -86,6 +87,7 @@ func (c *configCheckCmd) Run(e *env) error {
 
 type configShowCmd struct {
 	configFlag
+	rolesFlags
 	Path string `arg:"" optional:"" help:"The file, as an alternative to --config."`
 }
 
@@ -101,7 +103,7 @@ func (c *configShowCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cfg, doc, err := config.LoadDocument(path)
+	cfg, doc, err := config.LoadDocument(path, c.flags())
 	if err != nil {
 		return err
 	}

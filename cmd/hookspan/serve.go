@@ -17,6 +17,17 @@ import (
 
 type serveCmd struct {
 	configFlag
+	rolesFlags
+}
+
+// rolesFlags have one configuration serve several processes.
+type rolesFlags struct {
+	Roles nameList `placeholder:"ROLE" help:"The roles of this process, instead of those that the configuration names: some of ingress, consumers, reconciler and admin, with commas between."`
+	Only  nameList `placeholder:"NAME" help:"The consumers that this process runs, with commas between: other processes run the others."`
+}
+
+func (f rolesFlags) flags() config.Flags {
+	return config.Flags{Roles: texts(f.Roles), Only: texts(f.Only)}
 }
 
 // Run serves until it is told to stop. It returns even when a part hangs.
@@ -32,7 +43,7 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	opts := app.Options{
-		File: file, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups,
+		File: file, Flags: c.flags(), Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups,
 		Webhooks: sockets.Webhooks, Admin: sockets.Admin,
 	}
 	manager, err := e.manager()
@@ -65,8 +76,8 @@ func announce(e *env, file string, a *app.App) error {
 			line("events in", "%s", r.NATS)
 			line("", "other programs connect after: %s", natsEnvCommand(e, file))
 		}
-		if cfg.Has(config.RoleConsumers) {
-			for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
+		for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
+			if cfg.Runs(name) {
 				line("consumer "+name, "%s", cfg.Consumers[name].Does(cfg))
 			}
 		}

@@ -19,6 +19,8 @@ type Config struct {
 type Setting struct {
 	Key   string `json:"key"`
 	Value any    `json:"value"`
-	// Line is that of the key in the file; 0 for a default.
+	// Line is that of the key in the file; 0 for a default or a flag.
 	Line int `json:"line,omitempty"`
+	// Flag: the command line of the process sets it.
+	Flag bool `json:"flag,omitempty"`
 }

@@ -24,7 +24,7 @@ func configuration(v *visit) (any, error) {
 	var err error
 	d.Config, err = ask[adminapi.Config](v, "/config", nil)
 	for _, s := range d.Settings {
-		if (d.All || s.Line > 0) && strings.Contains(s.Key+" "+setting(s.Value), d.Query) {
+		if (d.All || s.Line > 0 || s.Flag) && strings.Contains(s.Key+" "+setting(s.Value), d.Query) {
 			d.Shown = append(d.Shown, s)
 		}
 	}
