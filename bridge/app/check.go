@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -88,12 +89,13 @@ func canListen(at config.Listener) error {
 }
 
 func (l *lacking) nats() {
-	if l.cfg.NATS.URL == "" {
+	if !l.cfg.NATS.External() {
 		return
 	}
 	external, err := externalConfig(l.cfg.NATS, l.getenv, zap.NewNop())
 	if err != nil {
-		l.Check("nats.password", err)
+		key, why, _ := strings.Cut(err.Error(), ": ")
+		l.Fail(key, "%s", why)
 		return
 	}
 	l.Check("nats", stream.CheckExternal(external))

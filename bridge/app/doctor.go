@@ -37,7 +37,7 @@ func Doctor(ctx context.Context, cfg *config.Config, getenv func(string) (string
 		e.report.Lack(key, why)
 	}
 	needs := []string{doctor.CheckAlarms, doctor.CheckOpen, doctor.CheckReady, doctor.CheckStreams, doctor.CheckView, doctor.CheckWindow}
-	if cfg.NATS.URL != "" {
+	if cfg.NATS.External() {
 		needs = append(needs, doctor.CheckNATS, doctor.CheckNATSTLS, doctor.CheckFsync, doctor.CheckReplicas, doctor.CheckRights)
 	}
 	slices.Sort(needs)
@@ -98,7 +98,7 @@ func (e *examination) configured(ctx context.Context) {
 	e.secrets()
 	e.sources()
 	e.listeners()
-	if e.cfg.NATS.URL == "" {
+	if !e.cfg.NATS.External() {
 		store := doctor.Store{Embedded: true}
 		e.report.Fsync(store)
 		e.report.Replicas(store)

@@ -119,7 +119,7 @@ func (e *examination) listeners() {
 	if address, _ := c.Admin.ListenAddress(); c.Has(config.RoleAdmin) && address != "" {
 		e.report.Admin(doctor.Listener{Key: "admin.listen", Loopback: onLoopback(address), TLS: c.Admin.TLS.Cert != "", Tokens: len(c.Admin.Tokens) > 0})
 	}
-	if address, _ := c.NATS.ListenAddress(); c.NATS.URL == "" && address != "" {
+	if address, _ := c.NATS.ListenAddress(); !c.NATS.External() && address != "" {
 		e.report.EmbeddedListener(doctor.Listener{Key: "nats.listen", Loopback: onLoopback(address)})
 	}
 }

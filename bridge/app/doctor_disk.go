@@ -27,7 +27,7 @@ func (e *examination) disks(ctx context.Context) {
 	if data.Journal {
 		data.Need += left(int64(c.Journal.MaxBytes), bytesIn(ctx, filepath.Join(c.DataDir, datafolder.JournalPart)))
 	}
-	if c.NATS.URL == "" {
+	if !c.NATS.External() {
 		all := streams.Config{Names: c.Names(), MaxBytes: int64(c.NATS.Events.MaxBytes), MaxAge: time.Duration(c.NATS.Events.MaxAge), Duplicates: c.Duplicates()}
 		data.Need += left(all.StoreBytes(), bytesIn(ctx, filepath.Join(c.DataDir, datafolder.NATSPart)))
 	}

@@ -65,7 +65,7 @@ func (e *examination) reached(ctx context.Context, store *doctor.Store) bool {
 	if err == nil {
 		bounded, cancel := context.WithTimeout(ctx, askTime)
 		defer cancel()
-		trial, err = stream.Try(bounded, external, a.cfg.Names(), a.cfg.NATS.Provision == config.ProvisionCreate)
+		trial, err = stream.Try(bounded, external, rightsOf(a.cfg, external))
 	}
 	if err != nil {
 		e.report.Connection(doctor.Connection{Why: err.Error()})

@@ -20,7 +20,7 @@ func openRecord(e *env) (*durables.Record, error) {
 		e.log.Named("durables").Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
 	}
 	// Events of a consumer whose durable was never made can only lie in a journal.
-	waits := e.folder != nil && e.cfg.NATS.URL != "" && e.cfg.NATS.Provision == config.ProvisionCreate && (e.folder.Has(datafolder.JournalPart) || e.folder.Has(datafolder.SpoolPart))
+	waits := e.folder != nil && e.cfg.NATS.External() && e.cfg.NATS.Provision == config.ProvisionCreate && (e.folder.Has(datafolder.JournalPart) || e.folder.Has(datafolder.SpoolPart))
 	return record, record.Serve(servedOf(e.cfg), waits)
 }
 
@@ -28,8 +28,8 @@ const recordFile = "consumers.json"
 
 func placeOf(c *config.Config) durables.Place {
 	at := durables.Place{Store: durables.Embedded, Prefix: c.NATS.Prefix}
-	if c.NATS.URL != "" {
-		at.Store = c.NATS.URL // holds no credentials, as was checked
+	if c.NATS.External() {
+		at.Store = c.NATS.Place() // holds no credentials, as was checked
 	}
 	return at
 }

@@ -89,7 +89,7 @@ func checkFolder(cfg *config.Config) error {
 	if err == nil {
 		err = datafolder.CheckFiles(dir, recordFile)
 	}
-	if err == nil && cfg.NATS.URL == "" {
+	if err == nil && !cfg.NATS.External() {
 		err = datafolder.CheckFolders(dir, datafolder.NATSPart, "secrets")
 	}
 	if err == nil && (cfg.Has(config.RoleAdmin) || cfg.Has(config.RoleReconciler)) {

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/housekeeping"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 )
@@ -48,7 +49,11 @@ func (a *App) runHousekeeping() error {
 		Kept:    kept, Erased: s.erased.ErasedEvent, Alarms: s.alarms, Logger: log,
 	})
 	watch := durables.NewWatch(s.durables(), durables.WatchConfig{Record: s.record, Alarms: s.alarms, Logger: log})
-	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, watch.Run} {
+	keeping := []func(context.Context) error{auditor.Run}
+	if !a.acceptsOnly() {
+		keeping = append(keeping, janitor.Run, scrub.Run, watch.Run)
+	}
+	for _, run := range keeping {
 		a.group.Go(a.provisioner.whenProvisioned(a.ctx, run))
 	}
 	running := []func(context.Context) error{
@@ -63,4 +68,11 @@ func (a *App) runHousekeeping() error {
 		a.group.Go(func() error { return run(a.ctx) })
 	}
 	return a.register(slices.Concat(auditor.Collectors(), scrub.Collectors(), watch.Collectors(), s.alarms.Collectors())...)
+}
+
+// acceptsOnly reports whether this process has the role ingress alone, with an external NATS. The
+// process then leaves it to the others to purge what is handled and to look at what is stored: the
+// one that everybody can reach needs no right to read or remove events.
+func (a *App) acceptsOnly() bool {
+	return a.store.embedded == nil && len(a.cfg.Roles) == 1 && a.cfg.Has(config.RoleIngress)
 }

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -10,13 +12,14 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
 	"github.com/hookspan/hookspan/internal/redial"
 )
 
 // reachNATS starts the embedded NATS, or reads the credentials of an external one. It returns
 // the function that opens a named connection.
 func (s *store) reachNATS() (connect func(name string) (*redial.JetStream, error), err error) {
-	if s.cfg.NATS.URL == "" {
+	if !s.cfg.NATS.External() {
 		if err := s.startEmbedded(); err != nil {
 			return nil, err
 		}
@@ -59,30 +62,51 @@ func (s *store) position(streamName, durable string) (uint64, bool) {
 	return s.record.Next(durable)
 }
 
-// externalConfig resolves the credentials. A configured password that is missing is an error.
-// Its file is read again at each connection; when that fails, the last password is used.
-func externalConfig(n config.NATS, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
-	cfg := stream.ExternalConfig{
+// externalConfig resolves the credentials. A configured password or token that is missing is an
+// error. Its file is read again at each connection; when that fails, the last one is used.
+func externalConfig(n config.NATS, getenv func(string) (string, bool), log *zap.Logger) (cfg stream.ExternalConfig, err error) {
+	if n.Context != "" {
+		return stream.ReadContext(n.Context)
+	}
+	cfg = stream.ExternalConfig{
 		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,
-		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,
+		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key, Domain: n.Domain, InboxPrefix: n.InboxPrefix,
 	}
-	if n.User == "" {
-		return cfg, nil
+	if n.User != "" {
+		if cfg.Password, err = readAgain("nats.password", n.Password, getenv, log); err != nil {
+			return cfg, err
+		}
 	}
-	first, err := n.Password.Require(getenv)
+	if n.Token != "" {
+		cfg.Token, err = readAgain("nats.token", n.Token, getenv, log)
+	}
+	return cfg, err
+}
+
+// readAgain returns a function that reads a secret as it is now.
+func readAgain(key string, ref config.SecretRef, getenv func(string) (string, bool), log *zap.Logger) (func() string, error) {
+	first, err := ref.Require(getenv)
 	if err != nil {
-		return cfg, fmt.Errorf("nats.password: %w", err)
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	var last atomic.Pointer[[]byte]
 	last.Store(&first)
-	cfg.Password = func() string {
-		now, err := n.Password.Require(getenv)
+	return func() string {
+		now, err := ref.Require(getenv)
 		if err == nil {
 			last.Store(&now)
 		} else {
-			log.Error("nats.password cannot be read, the last one is used", zap.Error(err))
+			log.Error(key+" cannot be read, the last one is used", zap.Error(err))
 		}
 		return string(*last.Load())
+	}, nil
+}
+
+// rightsOf returns what this process needs to be allowed in an external NATS.
+func rightsOf(c *config.Config, external stream.ExternalConfig) rights.Rights {
+	roles := slices.Clone(c.Roles)
+	if c.NATS.Provision == config.ProvisionCreate {
+		roles = append(roles, rights.Provision)
 	}
-	return cfg, nil
+	return rights.Of(c.Names(), cmp.Or(external.InboxPrefix, stream.DefaultInboxPrefix), roles...)
 }

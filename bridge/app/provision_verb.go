@@ -47,7 +47,7 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 		return report, err
 	}
 	defer func() { err = errors.Join(err, e.onStop.run()) }()
-	if cfg.NATS.URL == "" { // with an external NATS a bridge may have the folder
+	if !cfg.NATS.External() { // with an external NATS a bridge may have the folder
 		if err := e.openFolder(); err != nil {
 			return report, err
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
@@ -65,6 +67,7 @@ func connectStore(e *env) (*store, error) {
 			MaxAge:     time.Duration(e.cfg.NATS.Events.MaxAge),
 			Duplicates: e.cfg.Duplicates(),
 			Replicas:   replicas,
+			Placement:  placement(e.cfg.NATS.Placement),
 		},
 		alarms: stream.NewAlarms(e.cfg.Names(), e.log),
 	}
@@ -92,6 +95,14 @@ func connectStore(e *env) (*store, error) {
 	s.publisher.SetAlarms(s.alarms)
 	e.onStop.add("publisher", func() error { s.publisher.Close(); return nil })
 	return s, nil
+}
+
+// placement returns nil for any servers.
+func placement(p config.Placement) *jetstream.Placement {
+	if p.Cluster == "" && len(p.Tags) == 0 {
+		return nil
+	}
+	return &jetstream.Placement{Cluster: p.Cluster, Tags: p.Tags}
 }
 
 func (s *store) collectors() []prometheus.Collector {

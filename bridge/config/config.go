@@ -90,7 +90,7 @@ func (c *Config) fill() {
 	}
 	if c.Ingress.Ack == "" {
 		c.Ingress.Ack = AckLocal
-		if c.NATS.URL != "" {
+		if c.NATS.External() {
 			c.Ingress.Ack = AckQuorum
 		}
 	}

@@ -127,7 +127,7 @@ func (in Ingress) check(c *Config, found *Checker) {
 		found.Fail("ingress.max_in_flight_bytes", "it is %v: use at least %d, which is ingress.max_body and 64 KiB for a header", in.MaxInFlightBytes, least)
 	}
 	found.oneOf("ingress.ack", in.Ack, ackModes)
-	if in.Ack == AckStream && c.NATS.URL == "" {
+	if in.Ack == AckStream && !c.NATS.External() {
 		found.Fail("ingress.ack", "stream is for an external NATS: the embedded one would cost a sync for each delivery, use local")
 	}
 	if in.MaxConnections <= 0 {

@@ -41,7 +41,7 @@ func (c *Config) Listeners() []Listener {
 		address, standard := c.Admin.ListenAddress()
 		add("admin.listen", address, standard)
 	}
-	if c.NATS.URL == "" {
+	if !c.NATS.External() {
 		address, standard := c.NATS.ListenAddress()
 		add("nats.listen", address, standard)
 	}

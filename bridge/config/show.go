@@ -33,7 +33,7 @@ type Setting struct {
 func (d *Document) Settings(cfg *Config) []Setting {
 	shown := *cfg
 	shown.Admin.Listen, shown.NATS.Listen = listening(cfg.Admin.ListenAddress), listening(cfg.NATS.ListenAddress)
-	if cfg.NATS.URL != "" {
+	if cfg.NATS.External() {
 		shown.NATS.Listen = nil
 	}
 	var out []Setting

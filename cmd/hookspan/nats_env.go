@@ -36,7 +36,7 @@ func (c *natsEnvCmd) Run(e *env) error {
 		return err
 	}
 	meant.dir = cmp.Or(meant.dir, cfg.DataDir)
-	if cfg.NATS.URL != "" {
+	if cfg.NATS.External() {
 		return errors.New("nats.url is set, so events are in an external NATS: ask its operator for an account")
 	}
 	if c.Consumer != "" && !slices.Contains(cfg.Pulled(), c.Consumer) {

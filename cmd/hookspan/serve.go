@@ -68,8 +68,8 @@ func announce(e *env, file string, a *app.App) error {
 			line("webhooks of "+name, "%s", r.Webhooks[name])
 		}
 		switch {
-		case cfg.NATS.URL != "":
-			line("events in", "the external NATS at %s", cfg.NATS.URL)
+		case cfg.NATS.External():
+			line("events in", "the external NATS at %s", cfg.NATS.Place())
 		case r.NATS == "":
 			line("events in", "the embedded NATS, for this process alone")
 		default:

@@ -23,6 +23,9 @@ type External struct {
 	t    testing.TB
 	opts *server.Options
 	s    *server.Server
+
+	// Log has what the server logs, unless it is nil. Set it before Start.
+	Log server.Logger
 }
 
 // NewExternal returns a server that is not running, on a free port and in its own folder.
@@ -65,6 +68,9 @@ func (x *External) Start() {
 	var err error
 	x.s, err = server.NewServer(x.opts.Clone())
 	require.NoError(x.t, err)
+	if x.Log != nil {
+		x.s.SetLoggerV2(x.Log, x.opts.Debug, x.opts.Trace, false)
+	}
 	x.s.Start()
 	require.True(x.t, x.s.ReadyForConnections(patience))
 }

@@ -42,12 +42,13 @@ type JetStream struct {
 // Open dials a connection and keeps it going until [JetStream.Close]. It returns the first
 // error of dial; later ones go to warn, as a message with keys and values, and dialing goes on
 // for ever. heard is called with each status of a connection, by a goroutine of its own.
-func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats.Status), warn func(msg string, args ...any)) (*JetStream, error) {
+// domain is the JetStream domain, or empty for that of the server.
+func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats.Status), warn func(msg string, args ...any), domain string) (*JetStream, error) {
 	nc, err := dial()
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(nc)
+	js, err := likewise(nc, jetstream.JetStreamOptions{Domain: domain})
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("using JetStream: %w", err)

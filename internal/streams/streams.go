@@ -50,6 +50,8 @@ type Config struct {
 	// Replicas of each stream. 0 decides when the stream is created: 3 in a cluster, 1
 	// elsewhere.
 	Replicas int
+	// Placement of each stream, nil for that of the server.
+	Placement *jetstream.Placement
 }
 
 // share returns 1/part of the events' bytes, at most most.
@@ -139,7 +141,7 @@ func (c Config) stream(name, description string, subjects []string, own func(*je
 	s := jetstream.StreamConfig{
 		Name: name, Description: "Hookspan: " + description, Subjects: subjects,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage,
-		Duplicates: ringDuplicates, Replicas: c.Replicas, AllowDirect: true,
+		Duplicates: ringDuplicates, Replicas: c.Replicas, Placement: c.Placement, AllowDirect: true,
 	}
 	own(&s)
 	return s

@@ -142,6 +142,6 @@ func (r *Report) Rights(tried int, denied []string) {
 		r.problem(CheckRights, subject, "let the operator of NATS grant it to the user of the bridge", "the bridge may not do that in NATS")
 	}
 	if len(denied) == 0 {
-		r.ok(CheckRights, "", "all %d rights that can be tried without a change are there; those to purge and delete are not tried", tried)
+		r.ok(CheckRights, "", "all %d rights that the roles of this process need are there", tried)
 	}
 }

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/jsm.go/natscontext"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
@@ -17,11 +19,11 @@ import (
 	"github.com/hookspan/hookspan/internal/redial"
 )
 
-// inboxPrefix keeps answers to this process out of inboxes that other users may read.
-const inboxPrefix = "_INBOX_hookspan"
+// DefaultInboxPrefix keeps answers to this process out of inboxes that other users may read.
+const DefaultInboxPrefix = "_INBOX_hookspan"
 
-// ExternalConfig says how to reach an external NATS. At most one of Creds, NKeySeed and User is
-// set.
+// ExternalConfig says how to reach an external NATS. At most one of Creds, NKeySeed, User
+// and Token is set.
 type ExternalConfig struct {
 	// URL is one address or several, separated by commas.
 	URL string
@@ -33,8 +35,16 @@ type ExternalConfig struct {
 	// Password returns the password of User, and is required with it; it is called at each
 	// connection.
 	Password func() string
+	// Token returns the token that everybody has, called at each connection; nil without one.
+	Token func() string
 	// CA, Cert and Key are paths of PEM files; Cert and Key belong together.
 	CA, Cert, Key string
+	// Domain is the JetStream domain, empty for that of the server.
+	Domain string
+	// InboxPrefix is of the subjects of answers. Default [DefaultInboxPrefix].
+	InboxPrefix string
+
+	context *natscontext.Context // nil: none
 }
 
 // CheckExternal returns an error if a configured file cannot be used. It does not connect.
@@ -67,6 +77,9 @@ func CheckFiles(cfg ExternalConfig) error {
 }
 
 func (cfg ExternalConfig) files() ([]nats.Option, error) {
+	if cfg.context != nil {
+		return contextOptions(cfg.context)
+	}
 	var opts []nats.Option
 	if cfg.NKeySeed != "" {
 		opt, err := nats.NkeyOptionFromSeed(cfg.NKeySeed)
@@ -87,12 +100,12 @@ func (cfg ExternalConfig) files() ([]nats.Option, error) {
 // Connect returns a connection to an external NATS. Unreachable servers are no error: the
 // connection retries for ever, and publishes fail at once meanwhile.
 func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, error) {
-	return cfg.connect(append(connOptions(name, log), nats.RetryOnFailedConnect(true)))
+	return cfg.connect(append(connOptions(name, cfg.InboxPrefix, log), nats.RetryOnFailedConnect(true)))
 }
 
 // connectOnce is [Connect] that fails when no server is reached, with options of its own.
 func connectOnce(cfg ExternalConfig, name string, opts ...nats.Option) (*nats.Conn, error) {
-	return cfg.connect(append(connOptions(name, zap.NewNop()), opts...))
+	return cfg.connect(append(connOptions(name, cfg.InboxPrefix, zap.NewNop()), opts...))
 }
 
 func (cfg ExternalConfig) connect(opts []nats.Option) (*nats.Conn, error) {
@@ -104,6 +117,8 @@ func (cfg ExternalConfig) connect(opts []nats.Option) (*nats.Conn, error) {
 	switch {
 	case cfg.Creds != "":
 		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	case cfg.Token != nil:
+		opts = append(opts, nats.TokenHandler(cfg.Token))
 	case cfg.User != "":
 		opts = append(opts, nats.UserInfoHandler(func() (string, string) { return cfg.User, cfg.Password() }))
 	}
@@ -117,11 +132,11 @@ func (cfg ExternalConfig) connect(opts []nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-func connOptions(name string, log *zap.Logger) []nats.Option {
+func connOptions(name, inbox string, log *zap.Logger) []nats.Option {
 	log = log.Named("nats").With(zap.String("connection", name))
 	return []nats.Option{
 		nats.Name(name),
-		nats.CustomInboxPrefix(inboxPrefix),
+		nats.CustomInboxPrefix(cmp.Or(inbox, DefaultInboxPrefix)),
 		// A publish without a connection must fail at once: a buffered one would be sent later,
 		// after its caller was told that it failed.
 		nats.ReconnectBufSize(-1),
@@ -163,13 +178,13 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 // called.
 func OpenExternal(cfg ExternalConfig, name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := &connectionAlarms{name: name, lasting: lasting.New(alarms), alarms: alarms, seed: cfg.NKeySeed}
-	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
+	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw, cfg.Domain)
 }
 
 // Open is [OpenExternal] for the embedded server.
 func (e *Embedded) Open(name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := &connectionAlarms{name: name, lasting: lasting.New(alarms), alarms: alarms}
-	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
+	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw, "")
 }
 
 type connectionAlarms struct {

@@ -275,7 +275,7 @@ func (e *Embedded) InProcessConn() (net.Conn, error) { return e.server.Load().In
 // Connect returns a connection of this process to the server. name is for the server's
 // monitoring.
 func (e *Embedded) Connect(name string, log *zap.Logger) (*nats.Conn, error) {
-	nc, err := nats.Connect("", append(connOptions(name, log), nats.InProcessServer(e), nats.UserInfo(ownUser, e.password))...)
+	nc, err := nats.Connect("", append(connOptions(name, "", log), nats.InProcessServer(e), nats.UserInfo(ownUser, e.password))...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the embedded NATS server: %w", err)
 	}

@@ -226,6 +226,10 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	if want.Replicas != 0 {
 		diff(note, "replicas", &have.Replicas, want.Replicas)
 	}
+	if want.Placement != nil && !samePlacement(have.Placement, want.Placement) {
+		note("placement", placementText(have.Placement), placementText(want.Placement))
+		have.Placement = want.Placement
+	}
 	if atomicPays(want, have.Replicas) {
 		diff(note, "allow atomic publish", &have.AllowAtomicPublish, true)
 	}
@@ -246,6 +250,17 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 // without them.
 func atomicPays(want jetstream.StreamConfig, replicas int) bool {
 	return want.AllowAtomicPublish && replicas <= 1
+}
+
+func samePlacement(have, want *jetstream.Placement) bool {
+	return have != nil && (want.Cluster == "" || have.Cluster == want.Cluster) && slices.Equal(have.Tags, want.Tags)
+}
+
+func placementText(p *jetstream.Placement) string {
+	if p == nil {
+		return "any server"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %v", p.Cluster, p.Tags))
 }
 
 // unlimited is the server's value of a limit that is not set.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
 )
 
 // Trial is what a connection of its own has shown of an external NATS.
@@ -36,34 +36,28 @@ type SyncPolicy struct {
 // trialName is the name of what a trial asks for, which is never there.
 const trialName = "hookspan-doctor"
 
-// trials are messages by which a right shows and nothing is changed, by subject. Streams refuse
-// what is meant for another one, the API refuses what is no JSON, and nobody listens to the rest.
-// Rights to purge and to delete cannot be tried in that way.
-func trials(n bridge.Names, provisions bool) []string {
-	events := n.EventsStream()
-	list := []string{
-		n.AllEvents(), n.AllAgain(trialName), n.DeadSubjects()[0], n.QuarantineSubjects()[0], n.UnconfirmedSubjects()[0], n.RefusedSubjects()[0], n.AlarmsSubjects()[0], n.LaterSubjects()[0],
-		n.AttemptsSubject(trialName), n.PollsSubject(trialName), n.ErasedSubject(trialName),
-		"$JS.API.STREAM.INFO." + events, "$JS.API.DIRECT.GET." + events, "$JS.API.CONSUMER.INFO." + events + "." + trialName,
-		"$JS.API.CONSUMER.MSG.NEXT." + events + "." + trialName, "$JS.ACK." + events + "." + trialName + ".1.1.1.1.0",
+// trialBody is what a trial sends: an array, which no call of the API takes, so that NATS refuses it
+// as it stands. A call to purge a stream takes anything else that is no JSON for "all of it".
+var trialBody = []byte(`["` + trialName + `"]`)
+
+// tried returns the subjects by which rights to publish show, and nothing is changed: streams
+// refuse what is meant for another one, the API refuses the body, and nobody has heard of the
+// consumer. What [Try] asks for anyway, and what no server of today uses, is left out.
+func tried(need rights.Rights) (subjects []string) {
+	for _, subject := range need.Publish {
+		if strings.HasPrefix(subject, "$SYS.") || strings.HasPrefix(subject, "$JS.ACK.*.*.") {
+			continue
+		}
+		subjects = append(subjects, strings.NewReplacer("*", trialName, ">", trialName).Replace(subject))
 	}
-	if provisions {
-		list = append(list, "$JS.API.STREAM.CREATE."+events, "$JS.API.STREAM.UPDATE."+events, "$JS.API.CONSUMER.CREATE."+events+"."+trialName)
-	}
-	for i, subject := range list {
-		list[i] = strings.NewReplacer("*", trialName, ">", trialName).Replace(subject)
-	}
-	return list
+	slices.Sort(subjects)
+	return slices.Compact(subjects)
 }
 
-// listened are the subjects that a bridge subscribes to beside its inbox.
-func listened(n bridge.Names) []string {
-	return []string{inboxPrefix + ".>", n.WatchRequests("*"), n.AttemptsTold("*")}
-}
-
-// Try connects to an external NATS as a bridge does, and tries what it may do there. Provisions:
-// the bridge makes its streams. The error is of the connection.
-func Try(ctx context.Context, cfg ExternalConfig, names bridge.Names, provisions bool) (*Trial, error) {
+// Try connects to an external NATS as a bridge does, and tries what it may do there of what it
+// needs. The error is of the connection.
+func Try(ctx context.Context, cfg ExternalConfig, need rights.Rights) (*Trial, error) {
+	need = need.InDomain(cfg.Domain)
 	var mu sync.Mutex
 	var said []string
 	closed := make(chan struct{})
@@ -81,7 +75,7 @@ func Try(ctx context.Context, cfg ExternalConfig, names bridge.Names, provisions
 		return nil, err
 	}
 	defer nc.Close()
-	t := &Trial{Tried: trials(names, provisions), Sync: syncPolicy(ctx, nc)}
+	t := &Trial{Tried: tried(need), Sync: syncPolicy(ctx, nc)}
 	_, err = nc.TLSConnectionState()
 	t.TLS = err == nil
 	host, _, _ := strings.Cut(nc.ConnectedAddr(), ":")
@@ -91,12 +85,13 @@ func Try(ctx context.Context, cfg ExternalConfig, names bridge.Names, provisions
 	}
 	for _, subject := range t.Tried {
 		m := nats.NewMsg(subject)
+		m.Data = trialBody
 		m.Header.Set("Nats-Expected-Stream", trialName)
 		if err := nc.PublishMsg(m); err != nil {
 			return nil, fmt.Errorf("trying the rights in NATS: %w", err)
 		}
 	}
-	for _, subject := range listened(names) {
+	for _, subject := range need.Subscribe {
 		sub, err := nc.Subscribe(subject, func(*nats.Msg) {})
 		if err == nil {
 			err = sub.Unsubscribe()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
 	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -38,7 +39,12 @@ func TestTry(t *testing.T) {
 	all := streams.Config{Names: names, MaxBytes: 64 << 20, Duplicates: streams.MinDuplicates}
 	require.NoError(t, Provision(ctx, js, all, zap.NewNop()))
 
-	trial, err := Try(ctx, cfg, names, true)
+	everything := rights.Of(names, DefaultInboxPrefix, rights.Ingress, rights.Consumers, rights.Reconciler, rights.Admin, rights.Provision, rights.Backup)
+	for _, subject := range []string{"hookspan.events.a", "hookspan.dead.a.b", "hookspan.quarantine.a.b", names.PollsSubject("a"), names.ErasedSubject("a")} {
+		_, err := js.Publish(ctx, subject, nil)
+		require.NoError(t, err)
+	}
+	trial, err := Try(ctx, cfg, everything)
 	require.NoError(t, err)
 	require.Empty(t, trial.Denied)
 	require.True(t, trial.Local)
@@ -46,19 +52,23 @@ func TestTry(t *testing.T) {
 	require.Zero(t, trial.Servers)
 	require.Nil(t, trial.Sync, "an account may not ask for it")
 	cfg.User = "some"
-	some, err := Try(ctx, cfg, names, true)
+	some, err := Try(ctx, cfg, everything)
 	require.NoError(t, err)
-	require.Equal(t, []string{"hookspan.dead.hookspan-doctor", "$KV.HOOKSPAN_POLLS.hookspan-doctor", "$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.hookspan-doctor", "hookspan.watch.*"}, some.Denied)
+	for _, missing := range []string{"hookspan.dead.hookspan-doctor", "$KV.HOOKSPAN_POLLS.hookspan-doctor", "$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.hookspan-doctor", "hookspan.watch.*"} {
+		require.Contains(t, some.Denied, missing)
+	}
+	require.NotContains(t, some.Denied, "hookspan.events.hookspan-doctor")
 	require.Equal(t, trial.Tried, some.Tried)
 	cfg.User = "nobody"
-	_, err = Try(ctx, cfg, names, true)
+	_, err = Try(ctx, cfg, everything)
 	require.ErrorContains(t, err, "connecting to NATS")
 
+	stored := map[string]uint64{names.EventsStream(): 1, names.DeadStream(): 1, names.QuarantineStream(): 1, names.PollsStream(): 1, names.ErasedStream(): 1}
 	inspected, err := Inspect(ctx, js, all)
 	require.NoError(t, err)
 	for _, one := range inspected {
 		require.NoError(t, one.Unfit)
-		require.Zero(t, one.Info.State.Msgs, "%s: nothing is stored", one.Name)
+		require.Equal(t, stored[one.Name], one.Info.State.Msgs, "%s: nothing is stored, and nothing is purged", one.Name)
 		require.Zero(t, one.Info.State.Consumers)
 		require.WithinDuration(t, time.Now(), one.Info.TimeStamp, time.Minute)
 	}
@@ -78,7 +88,7 @@ func TestTrySeesTheSyncPolicy(t *testing.T) {
 		})
 		x.Start()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		trial, err := Try(ctx, ExternalConfig{URL: x.URL(), User: "all", Password: func() string { return "p" }}, bridge.Names{}, false)
+		trial, err := Try(ctx, ExternalConfig{URL: x.URL(), User: "all", Password: func() string { return "p" }}, rights.Of(bridge.Names{}, DefaultInboxPrefix, rights.Ingress))
 		cancel()
 		require.NoError(t, err)
 		require.NotNil(t, trial.Sync)

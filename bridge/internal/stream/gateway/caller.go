@@ -114,7 +114,7 @@ func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {
 		c.cfg.raise("calls", program, "other programs ask NATS for more than they may, and some are refused so that webhooks keep their time: have them ask less often. The details name one")
 		return refuse(direct, 503, "too much is asked for: try again later")
 	}
-	m, err := c.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: api, Header: level(request.Header), Data: request.Data})
+	m, err := c.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: inDomain(c.js, api), Header: level(request.Header), Data: request.Data})
 	if err != nil {
 		c.cfg.Logger.Warn("a call of another program is not answered", zap.String("subject", request.Subject), zap.Error(err))
 		return refuse(direct, 503, "there is no answer now: try again")

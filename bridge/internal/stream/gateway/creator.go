@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
 	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/natserr"
+	"github.com/hookspan/hookspan/internal/natspull"
 )
 
 const (
@@ -98,7 +99,7 @@ func (c *Creator) create(ctx context.Context, request *nats.Msg) ([]byte, error)
 	if err := c.mayHave(ctx, durable, program); err != nil {
 		return nil, err
 	}
-	answer, err := c.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: api, Header: level(request.Header), Data: request.Data})
+	answer, err := c.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: inDomain(c.js, api), Header: level(request.Header), Data: request.Data})
 	if err != nil {
 		return nil, fmt.Errorf("making durable %s: %w", durable, err)
 	}
@@ -165,4 +166,9 @@ func (c *Creator) mayHave(ctx context.Context, durable, program string) error {
 		return &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeMaximumConsumersLimit, Description: "maximum consumers limit reached"}
 	}
 	return nil
+}
+
+// inDomain returns the subject of a call of JetStream where the streams are.
+func inDomain(js jetstream.JetStream, api string) string {
+	return natspull.Prefix(js) + strings.TrimPrefix(api, jetstream.DefaultAPIPrefix)
 }

@@ -1,0 +1,149 @@
+package rights_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
+)
+
+var update = flag.Bool("update", false, "write the files of deploy/nats and the table of the documents anew")
+
+// root is the folder of the module.
+const root = "../../../.."
+
+// inboxOf is the inbox prefix of a role in the files: each user has its own, so that none can read
+// answers to another.
+func inboxOf(role string) string { return "_INBOX_hookspan_" + role }
+
+// The files that operators deploy have the rights of the table, and no others.
+func TestFilesHaveTheRights(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"accounts.conf": accountsConf(), "nsc.sh": nscCommands()} {
+		path := filepath.Join(root, "deploy", "nats", name)
+		if *update {
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o644)) //nolint:gosec // everybody reads it
+		}
+		have, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, string(have), "write it anew: go test ./bridge/internal/stream/rights -update")
+	}
+}
+
+func password(role string) string { return "$HOOKSPAN_" + strings.ToUpper(role) + "_PASSWORD" }
+
+// accountsConf is the file of accounts and users.
+func accountsConf() string {
+	var b strings.Builder
+	b.WriteString(`# The accounts and users of Hookspan. Made of the table of rights in
+# bridge/internal/stream/rights: change that, not this file.
+#
+# Each password is read from the server's environment. Begin it with a letter: the
+# configuration takes other words for numbers.
+#
+# Each user has an inbox of its own. Set nats.inbox_prefix in the configuration of its process
+# to that inbox, such as ` + inboxOf("ingress") + `, and nats.provision to verify or none. A process with
+# several roles needs the rights of all of them.
+
+accounts {
+  HOOKSPAN {
+    jetstream: enabled
+    users: [
+`)
+	for _, role := range rights.Roles() {
+		writeUser(&b, role.Name, rights.Of(bridge.Names{}, inboxOf(role.Name), role.Name))
+	}
+	b.WriteString(`    ]
+    # What programs in accounts of their own may import, see below.
+    exports: [
+      {service: "$JS.API.INFO"}
+      {service: "$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.>"}
+      {service: "$JS.API.CONSUMER.MSG.NEXT.HOOKSPAN_EVENTS.>", response_type: stream}
+      {service: "$JS.ACK.HOOKSPAN_EVENTS.>"}
+      {service: "hookspan.wait.>"}
+      {service: "hookspan.watch.*"}
+    ]
+  }
+
+  # The program of one pull consumer, here "search". Write one such account for each program.
+  SEARCH {
+    users: [{user: search, password: $HOOKSPAN_SEARCH_PASSWORD}]
+    imports: [
+      {service: {account: HOOKSPAN, subject: "$JS.API.INFO"}}
+      {service: {account: HOOKSPAN, subject: "$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.search"}}
+      {service: {account: HOOKSPAN, subject: "$JS.API.CONSUMER.MSG.NEXT.HOOKSPAN_EVENTS.search"}}
+      {service: {account: HOOKSPAN, subject: "$JS.ACK.HOOKSPAN_EVENTS.search.>"}}
+      {service: {account: HOOKSPAN, subject: "hookspan.wait.search.>"}, to: "hookspan.later.search.>"}
+      {service: {account: HOOKSPAN, subject: "hookspan.watch.*"}}
+    ]
+  }
+
+  # What watches the servers, such as "nats server report jetstream".
+  SYS {
+    users: [
+      {user: monitor, password: $HOOKSPAN_MONITOR_PASSWORD, permissions: {
+        publish: ["$SYS.REQ.SERVER.PING.>", "$SYS.REQ.ACCOUNT.PING.>"]
+        subscribe: ["_INBOX.>"]
+      }}
+    ]
+  }
+}
+system_account: SYS
+`)
+	return b.String()
+}
+
+func writeUser(b *strings.Builder, name string, r rights.Rights) {
+	fmt.Fprintf(b, "      {user: %s, password: %s, permissions: {\n        publish: ", name, password(name))
+	list := func(subjects []string, indent string) {
+		b.WriteString("[\n")
+		for _, s := range subjects {
+			fmt.Fprintf(b, "%s  %q\n", indent, s)
+		}
+		fmt.Fprintf(b, "%s]\n", indent)
+	}
+	list(r.Publish, "        ")
+	b.WriteString("        subscribe: ")
+	list(r.Subscribe, "        ")
+	if r.Answers {
+		b.WriteString("        allow_responses: {max: -1, expires: \"2m\"}\n")
+	}
+	b.WriteString("      }}\n")
+}
+
+// nscCommands make the same users where accounts are JWTs.
+func nscCommands() string {
+	var b strings.Builder
+	b.WriteString(`#!/bin/sh
+# The users of Hookspan as account JWTs, for operators who use nsc. Made of the table of rights in
+# bridge/internal/stream/rights: change that, not this file.
+# Usage: nsc.sh ACCOUNT, of an account that has JetStream. The credentials of each user are
+# written by "nsc generate creds --account ACCOUNT --name USER".
+set -eu
+account=${1:?usage: nsc.sh ACCOUNT}
+`)
+	for _, role := range rights.Roles() {
+		r := rights.Of(bridge.Names{}, inboxOf(role.Name), role.Name)
+		fmt.Fprintf(&b, "\nnsc add user --account \"$account\" --name %s", role.Name)
+		flags := func(flag string, subjects []string) {
+			for chunk := range slices.Chunk(subjects, 4) {
+				fmt.Fprintf(&b, " \\\n  --%s '%s'", flag, strings.Join(chunk, ","))
+			}
+		}
+		flags("allow-pub", r.Publish)
+		flags("allow-sub", r.Subscribe)
+		if r.Answers {
+			b.WriteString(" \\\n  --allow-pub-response=-1 --response-ttl 2m")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
