@@ -8,10 +8,14 @@ EVENTS   ?= 100000
 BIN      := bin/hookspan
 LINT     := bin/golangci-lint
 
-.PHONY: help run test e2e lint fuzz bench build demo chaos clean
+# What judges and packs what is in deploy; each is built by itself, as helm and kubectl-validate
+# need different versions of the same modules.
+DEPLOY_TOOLS := bin/helm bin/compose-go bin/kubectl-validate
+
+.PHONY: help deploy-test run test e2e lint fuzz bench build demo chaos clean
 
 help: ## List the targets.
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Serve on :8080 with the embedded NATS, no configuration file and a development secret.
 	GET3W_WEBHOOK_SECRET="$${GET3W_WEBHOOK_SECRET:-development-secret}" $(BIN) serve
@@ -51,9 +55,29 @@ chaos: build ## Break everything under load, EVENTS webhooks a fault (default 10
 	go build -o bin/chaos ./cmd/chaos
 	bin/chaos -hookspan $(BIN) $(if $(BEFORE),-before $(BEFORE)) -events $(EVENTS) -parallel $(PARALLEL)
 
+deploy-test: build $(DEPLOY_TOOLS) ## Hold the chart, compose.yaml and the proxies of deploy/ against what uses them. Building the tools takes minutes the first time.
+	.ci/deploy/helm.sh
+	COMPOSE_PROFILES=cluster bin/compose-go deploy/compose.yaml >/dev/null
+	.ci/deploy/proxies.sh
+
 clean: ## Remove what the targets built. Your data in hookspan-data stays.
 	rm -rf bin
 
 # The linter has a module of its own, so that nobody who imports Hookspan gets it.
 $(LINT): .ci/tools/go.mod .ci/tools/go.sum
 	cd .ci/tools && go build -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/helm: .ci/deploy/go.mod .ci/deploy/go.sum
+	cd .ci/deploy && go build -o ../../$@ helm.sh/helm/v3/cmd/helm
+
+bin/compose-go: .ci/deploy/go.mod .ci/deploy/go.sum
+	cd .ci/deploy && go build -o ../../$@ github.com/compose-spec/compose-go/v2/cmd
+
+bin/nfpm: .ci/deploy/go.mod .ci/deploy/go.sum
+	cd .ci/deploy && go build -o ../../$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+bin/cyclonedx-gomod: .ci/deploy/go.mod .ci/deploy/go.sum
+	cd .ci/deploy && go build -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+bin/kubectl-validate: .ci/deploy/validate/go.mod .ci/deploy/validate/go.sum
+	cd .ci/deploy/validate && go build -o ../../../$@ sigs.k8s.io/kubectl-validate
