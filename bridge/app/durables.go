@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/durable"
+	"github.com/hookspan/hookspan/internal/natserr"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -80,6 +81,9 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("consumers.%s: %w", name, err))
+			if natserr.Unavailable(err) {
+				continue // it says nothing of the durable
+			}
 			kind := bridge.AlarmConsumerUnusable
 			if errors.Is(err, durable.ErrDamaged) {
 				kind = bridge.AlarmDurableDamaged

@@ -20,11 +20,18 @@ var away = []error{
 	jetstream.ErrJetStreamNotEnabled, jetstream.ErrJetStreamNotEnabledForAccount, jetstream.ErrStreamNotFound,
 }
 
+// Unavailable reports whether a server said that it cannot answer now, as long as the cluster has
+// no leader for what was asked.
+func Unavailable(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.Code == unavailable
+}
+
 // Away reports whether err says that NATS, or what the bridge has there, cannot be reached now:
 // its servers do not answer or do not lead, or a stream is missing. A call whose own context
 // expired counts too, since nothing else takes that long.
 func Away(err error) bool {
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code == unavailable {
+	if Unavailable(err) {
 		return true
 	}
 	for _, a := range away {

@@ -53,6 +53,9 @@ type Reader struct {
 	pending   uint64
 }
 
+// createTime bounds the wait for the server's answer that a reader is there.
+const createTime = 10 * time.Second
+
 // NewReader makes a reader. The caller calls Close unless there is an error.
 func NewReader(ctx context.Context, js jetstream.JetStream, cfg ReaderConfig) (*Reader, error) {
 	// The name is chosen here so that a consumer can be removed whose creation was cut short.
@@ -67,7 +70,11 @@ func NewReader(ctx context.Context, js jetstream.JetStream, cfg ReaderConfig) (*
 	case !cfg.Since.IsZero():
 		consumer.DeliverPolicy, consumer.OptStartSeq, consumer.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &cfg.Since
 	}
-	c, err := js.CreateConsumer(ctx, cfg.Stream, consumer)
+	// A request that gets lost, as when a cluster elects a leader, is to be made again soon, however
+	// long the reading may take.
+	creating, cancel := context.WithTimeout(ctx, createTime)
+	defer cancel()
+	c, err := js.CreateConsumer(creating, cfg.Stream, consumer)
 	if err != nil {
 		r.Close(ctx)
 		return nil, fmt.Errorf("making a reader of %s: %w", cfg.Stream, err)

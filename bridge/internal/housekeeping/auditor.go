@@ -44,12 +44,13 @@ type Auditor struct {
 	cfg        AuditorConfig
 	gauges     *gauges
 	lasting    *lasting.Alarms
+	behind     map[string]time.Time // since when replicated streams stand behind, by name
 }
 
 // NewAuditor returns an auditor that is not running yet.
 func NewAuditor(js jetstream.JetStream, checkpoint *Checkpoint, cfg AuditorConfig) *Auditor {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
-	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams), lasting: lasting.New(cfg.Alarms)}
+	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams), lasting: lasting.New(cfg.Alarms), behind: map[string]time.Time{}}
 }
 
 // Run audits at each interval until ctx ends, and then once more. It returns nil.
@@ -96,6 +97,9 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 	s := info.State
 	is := seen{Created: info.Created, First: s.FirstSeq, Last: s.LastSeq, Messages: s.Msgs, FirstTime: s.FirstTime, At: now}
 	was, known := a.checkpoint.seen(name)
+	if known && a.lags(name, info, was, is) {
+		return
+	}
 	allowed := a.allow(name, was, &is, known)
 	if known {
 		a.judge(name, was, is, allowed, info.Config.MaxAge)
@@ -113,6 +117,24 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 		}
 		p.Streams[name] = is
 	})
+}
+
+// lagTime is how long a replicated stream may stand behind where it was seen. Its new leader has
+// not applied everything yet when it first answers, and one that is cut off answers too.
+const lagTime = time.Minute
+
+// lags reports whether the answer about a replicated stream may come from a server that lacks the
+// newest messages. Nothing is learned of such an answer.
+func (a *Auditor) lags(name string, info *jetstream.StreamInfo, was, is seen) bool {
+	replicated := info.Cluster != nil && len(info.Cluster.Replicas) > 0
+	if !replicated || is.Last >= was.Last || !is.Created.Equal(was.Created) {
+		delete(a.behind, name)
+		return false
+	}
+	if _, known := a.behind[name]; !known {
+		a.behind[name] = is.At
+	}
+	return is.At.Sub(a.behind[name]) < lagTime
 }
 
 // eraseTime is how long an erasure may take from when it is known to when its messages are gone.

@@ -223,3 +223,25 @@ hookspan_stream_seconds_until_full{stream="HOOKSPAN_EVENTS"} +Inf
 	}
 	require.InDelta(t, 80, testutil.ToFloat64(a.gauges.untilFull.WithLabelValues("x")), 0.001)
 }
+
+// A new leader of a replicated stream may answer before it has applied everything: what it lacks
+// for a moment is no loss, and what it lacks for longer is one.
+func TestAuditorWaitsForALeaderThatLags(t *testing.T) {
+	t.Parallel()
+	b := small(t, t.TempDir(), 1<<20)
+	put(t, b, 5, completed)
+	alarms := &natstest.Alarms{}
+	a := auditor(t, b, &paper{}, alarms)
+	info := streamOf(t, b, events).CachedInfo()
+	info.Cluster = &jetstream.ClusterInfo{Leader: "a", Replicas: []*jetstream.PeerInfo{{Name: "b"}, {Name: "c"}}}
+	lagging := *info
+	lagging.State.LastSeq, lagging.State.Msgs = 3, 3
+	a.compare(events, info)
+	a.compare(events, &lagging)
+	a.compare(events, info)
+	require.Empty(t, alarms.All())
+	a.compare(events, &lagging)
+	a.behind[events] = a.behind[events].Add(-lagTime)
+	a.compare(events, &lagging)
+	require.Equal(t, []string{bridge.AlarmStoreBackwards}, alarms.Kinds())
+}

@@ -70,6 +70,11 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 			removed--
 		}
 	}
+	if unreadable > 0 || removed > 0 && kept {
+		if err := p.confirm(from, info); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case unreadable > 0:
 		p.report(bridge.AlarmStoreCorrupt, unreadable, from, to, after, "cannot be read, their file is damaged, and no consumer gets them as they were")
@@ -77,6 +82,30 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 		p.report(bridge.AlarmStoreMissing, removed, from, to, after, "are gone: somebody removed them, or the server did because their file is damaged")
 	}
 	return false, nil
+}
+
+// gap is one that was found in a replicated stream.
+type gap struct {
+	from  uint64
+	since time.Time
+}
+
+var errUnsure = errors.New("a replica may lack what the others have, and is read again later")
+
+// confirm returns an error as long as a gap may be that of the replica that answered. One that
+// was cut off from the others, or that follows again, answers too.
+func (p *pass) confirm(from uint64, info *jetstream.StreamInfo) error {
+	if info.Cluster == nil || len(info.Cluster.Replicas) == 0 {
+		return nil
+	}
+	if p.unsure[p.name].from != from {
+		p.unsure[p.name] = gap{from, time.Now()}
+	}
+	lacking := func(peer *jetstream.PeerInfo) bool { return !peer.Current || peer.Offline }
+	if time.Since(p.unsure[p.name].since) < lagTime || slices.ContainsFunc(info.Cluster.Replicas, lacking) {
+		return errUnsure
+	}
+	return nil
 }
 
 func (p *pass) report(kind string, count, from, to uint64, after time.Time, what string) {

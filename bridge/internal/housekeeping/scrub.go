@@ -59,6 +59,7 @@ type Scrub struct {
 	js         jetstream.JetStream
 	checkpoint *Checkpoint
 	cfg        ScrubConfig
+	unsure     map[string]gap // in replicated streams, by name
 
 	read    *prometheus.CounterVec
 	passEnd *prometheus.GaugeVec
@@ -72,7 +73,7 @@ func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *
 		cfg.Erased = func(uint64) bool { return false }
 	}
 	s := &Scrub{
-		js: js, checkpoint: checkpoint, cfg: cfg,
+		js: js, checkpoint: checkpoint, cfg: cfg, unsure: map[string]gap{},
 		read: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_scrub_messages_total", Help: "Messages that the scrub has read.",
 		}, []string{"stream"}),

@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -158,4 +160,21 @@ func TestScrubOfAHealthyStream(t *testing.T) {
 	require.NoError(t, s.Pass(context.Background(), events))
 	require.Zero(t, s.checkpoint.scrubbed(events), "the next one begins at the beginning")
 	require.Empty(t, alarms.Take())
+}
+
+// What one replica lacks is no damage while that replica may be behind the others.
+func TestScrubIsSureOfAGapInAReplicatedStream(t *testing.T) {
+	t.Parallel()
+	info := &jetstream.StreamInfo{}
+	p := &pass{Scrub: &Scrub{unsure: map[string]gap{}}, name: events}
+	require.NoError(t, p.confirm(5, info), "one copy is all there is")
+	peer := &jetstream.PeerInfo{Name: "b", Current: true}
+	info.Cluster = &jetstream.ClusterInfo{Leader: "a", Replicas: []*jetstream.PeerInfo{peer}}
+	require.ErrorIs(t, p.confirm(5, info), errUnsure)
+	p.unsure[events] = gap{5, time.Now().Add(-lagTime)}
+	peer.Current = false
+	require.ErrorIs(t, p.confirm(5, info), errUnsure)
+	peer.Current = true
+	require.NoError(t, p.confirm(5, info))
+	require.ErrorIs(t, p.confirm(9, info), errUnsure, "another gap")
 }
