@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -14,37 +15,42 @@ import (
 )
 
 // startAdmin serves operators from now on until every later part has ended, so that operators
-// see the parts start and end.
+// see the parts start and end. Health and metrics are served whatever the roles are.
 func (a *App) startAdmin() (err error) {
 	listen, standard := a.cfg.Admin.ListenAddress()
 	log := a.log.Named("admin")
-	served := a.cfg.Has(config.RoleAdmin) && listen != ""
-	a.saySocket(a.opts.Admin, "admin.listen", listen, served)
-	if !served {
+	a.saySocket(a.opts.Admin, "admin.listen", listen, listen != "")
+	if listen == "" {
 		return nil
 	}
-	tokens, err := readTokens(a.cfg, a.getenv)
-	if err != nil {
-		return err
-	}
-	a.audit = audit.New(a.folder.Dir(), log)
-	a.onStop.add("audit", a.audit.Close)
 	cfg := admin.Config{
-		Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts, Tokens: tokens, TLSCert: a.cfg.Admin.TLS.Cert, TLSKey: a.cfg.Admin.TLS.Key,
+		Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts, TLSCert: a.cfg.Admin.TLS.Cert, TLSKey: a.cfg.Admin.TLS.Key,
 	}
 	if a.opts.Admin != nil {
 		cfg.Socket = a.opts.Admin
 	}
-	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry, Audit: a.audit, Away: natserr.Away, Console: a.console, ConfigSchema: config.Schema()}, log); err != nil {
+	deps := admin.Deps{Checks: a.checks, Metrics: a.registry, NoAPI: !a.cfg.Has(config.RoleAdmin)}
+	var collectors []prometheus.Collector
+	if !deps.NoAPI {
+		if cfg.Tokens, err = readTokens(a.cfg, a.getenv); err != nil {
+			return err
+		}
+		a.audit = audit.New(a.folder.Dir(), log)
+		a.onStop.add("audit", a.audit.Close)
+		deps.Audit, deps.Away, deps.Console, deps.ConfigSchema = a.audit, natserr.Away, a.console, config.Schema()
+		collectors = a.audit.Collectors()
+	}
+	if a.operators, err = admin.New(cfg, deps, log); err != nil {
 		return err
 	}
-	if err := a.register(append(a.operators.Collectors(), a.audit.Collectors()...)...); err != nil {
+	if err := a.register(append(collectors, a.operators.Collectors()...)...); err != nil {
 		return errors.Join(err, a.operators.Close())
 	}
 	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		warning := "health and metrics are served beyond this machine without a token: restrict who can reach the address"
 		switch {
-		case len(tokens) == 0:
+		case deps.NoAPI:
+		case len(cfg.Tokens) == 0:
 			warning += "; the API is not served, name who may call it in admin.tokens"
 		case cfg.TLSCert == "":
 			warning += "; tokens travel as they are, set admin.tls or put a proxy with TLS before it"

@@ -41,7 +41,7 @@ func (a *App) runAPI() error {
 	if a.waiting != nil {
 		a.group.Go(func() error { <-a.ctx.Done(); a.waiting.Close(); return nil })
 	}
-	if a.operators == nil {
+	if a.audit == nil {
 		return nil
 	}
 	if err := a.openLive(); err != nil {

@@ -76,9 +76,9 @@ type App struct {
 	registry *prometheus.Registry
 	holder   datafolder.Holder
 
-	operators *admin.Server    // nil: this process has no admin listener
-	audit     *audit.Log       // set with operators
-	pages     *console.Console // set with operators
+	operators *admin.Server    // nil: this process has no listener for operators
+	audit     *audit.Log       // nil: this process has no API
+	pages     *console.Console // set with audit
 	checks    *admin.Checks
 	started   atomic.Bool
 	force     *atomic.Pointer[inForce]

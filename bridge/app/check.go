@@ -62,16 +62,18 @@ func (l *lacking) addresses() {
 			l.Check(listener.Key, canListen(listener))
 		}
 	}
-	l.certificate("ingress.tls", config.RoleIngress, l.cfg.Ingress.TLS)
-	l.certificate("admin.tls", config.RoleAdmin, l.cfg.Admin.TLS)
+	if l.cfg.Has(config.RoleIngress) {
+		l.certificate("ingress.tls", l.cfg.Ingress.TLS)
+	}
+	l.certificate("admin.tls", l.cfg.Admin.TLS)
 	if l.cfg.Has(config.RoleAdmin) {
 		_, err := l.cfg.Admin.ReadTokens(l.getenv)
 		l.Check("admin.tokens", err)
 	}
 }
 
-func (l *lacking) certificate(key, role string, files config.Certificate) {
-	if l.cfg.Has(role) && files.Cert != "" {
+func (l *lacking) certificate(key string, files config.Certificate) {
+	if files.Cert != "" {
 		_, err := certificate.Load(key, files.Cert, files.Key, zap.NewNop())
 		l.Check(key, err)
 	}

@@ -27,7 +27,7 @@ type reloader struct {
 	opts      Options // of the App
 	getenv    func(string) (string, bool)
 	in        *ingress.Server // nil: this process takes no webhooks
-	operators *admin.Server   // nil: it has no admin listener
+	operators *admin.Server   // nil: it has no listener for operators
 	secrets   consumerSecrets
 	log       *zap.Logger
 

@@ -27,7 +27,7 @@ func readTokens(cfg *config.Config, getenv func(string) (string, bool)) ([]admin
 // one that was removed must not go on working. Of a file with errors the list is not known, so
 // the running one is read again.
 func (r *reloader) readTokens(cfg *config.Config) {
-	if r.operators == nil {
+	if r.operators == nil || !r.running.Has(config.RoleAdmin) {
 		return
 	}
 	tokens, err := readTokens(cfg, r.getenv)

@@ -6,7 +6,7 @@ import "strings"
 // address is taken, the bridge uses a free port beside it.
 const DefaultAdminListen = "127.0.0.1:8081"
 
-// Admin is the listener for operators: health, metrics and the API.
+// Admin is the listener for operators: health, metrics and, with the role admin, the API.
 type Admin struct {
 	// Listen is the address to listen on; empty is no listener. Beyond loopback health and
 	// metrics are open to whoever reaches the address, and the API needs tokens. Default

@@ -16,8 +16,8 @@ import (
 // Config is the whole file. Every key is optional.
 type Config struct {
 	// Roles are the parts of the bridge that this process runs: ingress (the listener for
-	// webhooks), consumers, reconciler (the predictions), admin (the listener for
-	// operators). Default all of them.
+	// webhooks), consumers, reconciler (the predictions), admin (the API and
+	// the console for operators). Default all of them.
 	Roles []string `yaml:"roles"`
 	// Only are the consumers that this process runs with its role consumers. The others are
 	// run by other processes with the same configuration. Default all of them.

@@ -37,10 +37,8 @@ func (c *Config) Listeners() []Listener {
 			all = append(all, Listener{key, address, standard})
 		}
 	}
-	if c.Has(RoleAdmin) {
-		address, standard := c.Admin.ListenAddress()
-		add("admin.listen", address, standard)
-	}
+	operators, standard := c.Admin.ListenAddress()
+	add("admin.listen", operators, standard)
 	if !c.NATS.External() {
 		address, standard := c.NATS.ListenAddress()
 		add("nats.listen", address, standard)

@@ -17,7 +17,7 @@ func TestListenersOfOneAddress(t *testing.T) {
 		"ingress: {listen: \":0\"}\nadmin: {listen: \":0\"}\nnats: {listen: \":0\"}\n": "",
 		"admin: {listen: \"127.0.0.1:4222\"}\n":                                        "", // NATS gives way
 		"admin: {listen: \"\"}\ningress: {listen: \":8081\"}\n":                        "",
-		"roles: [ingress]\ningress: {listen: \":8081\"}\n":                             "",
+		"roles: [ingress]\ningress: {listen: \":8081\"}\n":                             "ingress.listen: admin.listen is 127.0.0.1:8081",
 		"nats: {url: \"nats://x:4222\"}\ningress: {listen: \":4222\"}\n":               "",
 	} {
 		_, err := Load(write(t, text))

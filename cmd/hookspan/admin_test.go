@@ -135,7 +135,7 @@ roles: `
 	require.NoError(t, os.WriteFile(filepath.Join(withSecret, "secret"), []byte(secret), 0o600))
 
 	in := serve(t, withSecret, config+"[ingress]\n")
-	require.Empty(t, in.ready.Admin)
+	in.becomes(200, "ready")
 	require.Eventually(t, func() bool { status, _ := in.post(body); return status == 200 }, patience, 10*time.Millisecond)
 
 	require.Empty(t, fetched, "it runs no consumer")
@@ -143,7 +143,9 @@ roles: `
 	// No secret is there, and none is asked for.
 	consume := serveHere(t, config+"[consumers]\n")
 	require.Empty(t, consume.ready.Webhooks)
-	require.Empty(t, consume.ready.Admin)
+	consume.becomes(200, "ready")
+	status, text := consume.admin("/api/v1/consumers")
+	require.Equal(t, http.StatusNotImplemented, status, text)
 	select {
 	case <-fetched:
 	case <-time.After(patience):

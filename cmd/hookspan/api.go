@@ -57,7 +57,7 @@ func (f *apiFlag) address(e *env) (string, error) {
 	case err != nil:
 		return "", err
 	case holder.AdminURL == "":
-		return "", fmt.Errorf("the bridge of %s has no listener for operators: see admin.listen and the role admin, or name another process with --api", cmp.Or(f.File, "this folder"))
+		return "", fmt.Errorf("the bridge of %s has no listener for operators: see admin.listen, or name another process with --api", cmp.Or(f.File, "this folder"))
 	}
 	f.API, f.webhooks = holder.AdminURL, holder.WebhooksURL
 	return f.API, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ const (
 type steady struct {
 	t       *testing.T
 	url     string
+	every   time.Duration // default webhookEvery
 	clients []*http.Client
 	*oracle
 
@@ -38,7 +40,7 @@ type steady struct {
 
 // run sends until end is closed, and returns when everything is answered.
 func (s *steady) run(end <-chan struct{}) {
-	tick := time.NewTicker(webhookEvery)
+	tick := time.NewTicker(cmp.Or(s.every, webhookEvery))
 	defer tick.Stop()
 	var open sync.WaitGroup
 	defer open.Wait()

@@ -100,7 +100,7 @@ func TestSocketsThatDoNotFit(t *testing.T) {
 	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
 	require.Contains(t, string(text), `the sockets are named ["webhooks" "other"]`)
 
-	put(t, dir, "hookspan.yaml", "roles: [consumers, reconciler, ingress]\n"+smallConfig)
+	put(t, dir, "hookspan.yaml", strings.Replace(smallConfig, `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: ""}`, 1))
 	p := serveOn(t, dir, hold(t, "admin"))
 	require.Contains(t, p.logs.String(), "a socket was passed for a listener that this process does not have")
 	require.Empty(t, p.ready.Admin)

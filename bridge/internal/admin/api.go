@@ -24,6 +24,8 @@ const (
 
 var errBusy = unavailable("Too many requests of the API are in flight: try again.")
 
+var errNoAPI = echo.NewHTTPError(http.StatusNotImplemented, "This process serves health and metrics, and has no API: ask one with the role admin.")
+
 // SetAPI serves the routes that register adds to a group at [APIPrefix], and the documents
 // of what others may rely on, also when the server runs already: /livez can answer before the API is ready. Until
 // then the API answers 503. A route's error is answered as problem+json: an [echo.HTTPError]

@@ -35,7 +35,7 @@ func OpenAPI() []byte { return openAPI }
 
 // Routes are those of the listener and of the API.
 func (s *Server) Routes() []*echo.Route {
-	return append(s.handler(prometheus.NewRegistry(), nil).(*echo.Echo).Routes(), s.api.Load().Routes()...)
+	return append(s.handler(prometheus.NewRegistry(), nil, false).(*echo.Echo).Routes(), s.api.Load().Routes()...)
 }
 
 // ScopeOf is the scope that a route needs.

@@ -59,6 +59,9 @@ type Config struct {
 
 // Deps is what a [Server] serves.
 type Deps struct {
+	// NoAPI: the server serves health and metrics alone, and every path of the API is answered
+	// 501.
+	NoAPI bool
 	// Checks decide about /readyz; nil is always ready.
 	Checks *Checks
 	// Metrics are what /metrics serves.
@@ -144,7 +147,7 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s.loopback = ok && tcp.IP.IsLoopback()
 	s.hosts = newHosts(cfg.Hosts, s.loopback)
 	s.http = &http.Server{
-		Handler:                      headers.Handler(s.handler(deps.Metrics, deps.Console)),
+		Handler:                      headers.Handler(s.handler(deps.Metrics, deps.Console, deps.NoAPI)),
 		ConnContext:                  headers.ConnContext,
 		ConnState:                    headers.ConnState,
 		ReadHeaderTimeout:            readHeaderTimeout,
@@ -227,7 +230,7 @@ func (l netLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (s *Server) handler(metrics prometheus.Gatherer, console func(http.Handler) http.Handler) http.Handler {
+func (s *Server) handler(metrics prometheus.Gatherer, console func(http.Handler) http.Handler, noAPI bool) http.Handler {
 	e := newEcho(s.log)
 	e.Pre(s.guard)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -235,8 +238,12 @@ func (s *Server) handler(metrics prometheus.Gatherer, console func(http.Handler)
 		e.Add(method, "/readyz", s.readyz)
 		e.Add(method, "/metrics", serveMetrics(metrics, s.log))
 	}
-	e.Any("/api", s.serveAPI)
-	e.Any("/api/*", s.serveAPI)
+	api := s.serveAPI
+	if noAPI {
+		api = func(echo.Context) error { return errNoAPI }
+	}
+	e.Any("/api", api)
+	e.Any("/api/*", api)
 	if console != nil {
 		e.RouteNotFound("/*", echo.WrapHandler(console(e)))
 	}
