@@ -5,6 +5,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 60s
 PARALLEL ?= 1
 EVENTS   ?= 100000
+AWAY     ?= 5m
 BIN      := bin/hookspan
 LINT     := bin/golangci-lint
 
@@ -12,7 +13,7 @@ LINT     := bin/golangci-lint
 # need different versions of the same modules.
 DEPLOY_TOOLS := bin/helm bin/compose-go bin/kubectl-validate
 
-.PHONY: help deploy-test run test e2e lint fuzz bench build demo chaos clean
+.PHONY: help deploy-test run test e2e lint fuzz bench build demo chaos cluster-test clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,11 @@ deploy-test: build $(DEPLOY_TOOLS) ## Hold the chart, compose.yaml and the proxi
 	.ci/deploy/helm.sh
 	COMPOSE_PROFILES=cluster bin/compose-go deploy/compose.yaml >/dev/null
 	.ci/deploy/proxies.sh
+
+cluster-test: build ## Try everything that can happen to three nats-servers with two processes of each role, for about 10 minutes. AWAY is how long the quorum is away (default 5m).
+	go build -o bin/chaos ./cmd/chaos
+	go build -o bin/nats-server github.com/nats-io/nats-server/v2
+	bin/chaos -hookspan $(BIN) -nats-server bin/nats-server -only cluster-roles -events 1000 -faster 5 -away $(AWAY)
 
 clean: ## Remove what the targets built. Your data in hookspan-data stays.
 	rm -rf bin

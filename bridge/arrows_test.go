@@ -140,7 +140,7 @@ var arrows = map[string]arrow{
 	// Programs. The equipment that tries the bridge shares the rig.
 	"cmd/hookspan":          {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config", "cmd/internal/simulate", "consumers", "consumers/forward"}, never: []string{echo}},
 	"cmd/bench":             {ours: []string{"bridge", rig}}, // it compares a bridge with an Echo server
-	"cmd/chaos":             {ours: []string{"bridge", rig}, never: []string{echo}},
+	"cmd/chaos":             {ours: []string{"bridge", "cmd/internal/simulate", rig}, never: []string{echo}},
 	"cmd/demo":              {ours: []string{"bridge", "bridge/client", rig}, never: []string{echo}},
 	"examples":              {stdOnly: true},
 	"examples/go":           {never: withoutServer},

@@ -22,6 +22,8 @@ type options struct {
 	// conns and rate bound the load: requests at a time, new webhooks a second.
 	conns, rate int
 	keep        bool
+	server      string        // a nats-server program, or empty for the built-in one
+	away        time.Duration // how long the quorum is away when roles are apart
 }
 
 const (
@@ -67,16 +69,17 @@ func (f *fault) try(ctx context.Context, o options) *report {
 		r.Wrong = append(r.Wrong, err.Error())
 		return r
 	}
+	world.NATSBinary = o.server
 	l := &lab{Rig: world, options: o, report: r, book: newBook(), damage: f.damage, writer: newWriter()}
 	l.config = rig.BridgeConfig{Data: l.Path("data"), NATS: rig.EmbeddedNATS(rig.MaxEvents), Log: "warn", More: noArchive}
 	if err := rig.Try(func() { l.config.Port = rig.FreePort(); f.run(l) }); err != nil {
 		l.wrong("%v", err)
 	}
-	if l.sender != nil {
+	if l.sender != nil { // otherwise the simulator sent
 		l.sender.stop()
 		l.sender.rest()
+		r.counts, r.Recover = l.book.snapshot(), l.book.recovery.Seconds()
 	}
-	r.counts, r.Recover = l.book.snapshot(), l.book.recovery.Seconds()
 	for _, n := range r.RefusedBy {
 		r.Refused += n
 	}

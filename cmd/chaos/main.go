@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,6 +42,8 @@ func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writ
 	flags.IntVar(&o.rate, "rate", 0, "how many new webhooks are begun in a second at most; 0 is a twentieth of -events, from 400 to 3000")
 	parallel := flags.Int("parallel", 1, "how many faults are tried at a time; with more than 1 the times say little")
 	flags.BoolVar(&o.keep, "keep", false, "leave every folder, to look around in; those of a fault with a missed bar stay anyway")
+	flags.StringVar(&o.server, "nats-server", "", "a nats-server `program`, instead of the server that is built in")
+	flags.DurationVar(&o.away, "away", 5*time.Minute, "how long the quorum is away in cluster-roles")
 	only := flags.String("only", "", "run these faults only, `names` with commas between")
 	list := flags.Bool("list", false, "list the faults and end")
 	out := flags.String("json", "", "write the reports to this `file` too")
@@ -122,6 +125,7 @@ type fault struct {
 	// damage: it destroys what nobody can heal, so what is lost is no bar.
 	damage bool
 	before bool // it needs a binary of an earlier commit
+	long   bool // it is tried only when it is named
 	run    func(l *lab)
 }
 
@@ -158,13 +162,14 @@ var faults = []fault{
 	{name: "cluster-leader", about: "three NATS servers: the stream's leader is killed, again and again", run: clusterLeader},
 	{name: "cluster-quorum", about: "three NATS servers: two are stopped for longer than the sender's schedule", run: clusterQuorum},
 	{name: "cluster-split", about: "three NATS servers: the bridge is on the side that has no quorum", run: clusterSplit},
+	{name: "cluster-roles", about: "three NATS servers, two bridges of each role: all of that to all of them, with a restart of everything", long: true, run: clusterRoles},
 }
 
 // chosenFaults returns the faults of these names, or all that can be tried with or without an
 // earlier version.
 func chosenFaults(names string, before bool) (chosen []fault, err error) {
 	if names == "" {
-		return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.before && !before }), nil
+		return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.before && !before || f.long }), nil
 	}
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })

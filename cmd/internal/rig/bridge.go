@@ -22,7 +22,10 @@ type BridgeConfig struct {
 	Binary string
 	Data   string // its folder, default one beside the configuration
 	Port   int    // for webhooks, default a free one
-	Log    string // the level, default "info"
+	Admin  int    // the port for operators, default a free one
+	// Flags are more words of the command line of serve.
+	Flags []string
+	Log   string // the level, default "info"
 	// Ingress, NATS and Source are more keys of these parts of the configuration, in YAML
 	// as between braces; More is whatever else is to be in it.
 	Ingress, NATS, Source, More string
@@ -42,7 +45,7 @@ const (
 const bridgeText = `data_dir: %q
 log: {level: %s}
 ingress: {listen: "127.0.0.1:%d", %s}
-admin: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:%d"}
 nats: {%s}
 sources: {` + SourceName + `: {kind: get3w, secrets: ["env:` + secretEnv + `"], %s}}
 %s
@@ -65,7 +68,7 @@ func ExternalNATS(urls string) string {
 // Bridge is hookspan serve as a process of its own.
 type Bridge struct {
 	Receiver
-	Admin string // the base address of its API, empty without the role admin
+	Admin string // the base address for operators
 	// Data is its data folder, Config its configuration file.
 	Data, Config string
 }
@@ -74,10 +77,10 @@ type Bridge struct {
 func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	name := cmp.Or(c.Name, "bridge")
 	b := &Bridge{Data: cmp.Or(c.Data, r.Path(name+"-data")), Config: r.Path(name + ".yaml"), Receiver: Receiver{rig: r}}
-	Check(os.WriteFile(b.Config, fmt.Appendf(nil, bridgeText, b.Data, cmp.Or(c.Log, "info"), c.Port, c.Ingress,
+	Check(os.WriteFile(b.Config, fmt.Appendf(nil, bridgeText, b.Data, cmp.Or(c.Log, "info"), c.Port, c.Ingress, c.Admin,
 		cmp.Or(c.NATS, `listen: "127.0.0.1:0"`), c.Source, c.More), 0o600))
 	b.Process = r.Start(Command{
-		Name: name, Slow: c.Slow, Trace: c.Trace, Socket: c.Socket, Args: []string{cmp.Or(c.Binary, r.Binary), "--json", "serve", "--config", b.Config},
+		Name: name, Slow: c.Slow, Trace: c.Trace, Socket: c.Socket, Args: append([]string{cmp.Or(c.Binary, r.Binary), "--json", "serve", "--config", b.Config}, c.Flags...),
 		Env: append(c.Env, secretEnv+"="+Secret), // nothing else that could change how it runs
 	})
 	var ready struct {
@@ -86,7 +89,7 @@ func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	}
 	Check(json.Unmarshal(b.Ready, &ready))
 	u := Must(url.Parse(ready.Webhooks[SourceName]))
-	if u.Host == "" {
+	if u.Host == "" && len(c.Flags) == 0 { // with other roles it may take no webhooks
 		Check(fmt.Errorf("the first line of the bridge does not name its address: %q", b.Ready))
 	}
 	b.Webhooks, b.Admin = u.Host, ready.Admin

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -65,7 +66,24 @@ func (r *Rig) StartNATS(c NATSConfig) *NATS {
 }
 
 // Start runs the server, for the first time or again.
-func (n *NATS) Start() { n.Process = n.rig.StartMode(n.Name, n.slow, modeNATS, n.Config) }
+func (n *NATS) Start() {
+	if n.rig.NATSBinary == "" {
+		n.Process = n.rig.StartMode(n.Name, n.slow, modeNATS, n.Config)
+		return
+	}
+	// A nats-server prints no line when it is ready, so the shell that becomes it prints one.
+	n.Process = n.rig.Start(Command{
+		Name: n.Name, Slow: n.slow,
+		Args: []string{"/bin/sh", "-c", `printf '{"pid":%d}\n' $$; exec "$0" -c "$1" 1>&2`, n.rig.NATSBinary, n.Config},
+	})
+	Check(n.rig.Until(n.Name+" listens", startTimeout, 20*time.Millisecond, func(ctx context.Context) bool {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(n.URL, "nats://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}))
+}
 
 // Connect reaches the server.
 func (n *NATS) Connect() *nats.Conn { return n.rig.Connect(n.URL) }

@@ -23,6 +23,9 @@ import (
 type Rig struct {
 	Dir    string // the folder of everything that is written
 	Binary string // the hookspan program under trial
+	// NATSBinary is the nats-server program that NATS servers are; empty for the server that is
+	// built into this program.
+	NATSBinary string
 
 	ctx     context.Context //nolint:containedctx,nolintlint // a Rig is to an experiment what testing.T is to a test
 	closers []func() error
@@ -67,7 +70,7 @@ func (r *Rig) Close(keep bool) error {
 // Within runs a part of the experiment in a folder of its own. What the part starts ends
 // with it, and the folder goes.
 func (r *Rig) Within(name string, f func(r *Rig)) {
-	part := &Rig{Dir: r.Path(name), Binary: r.Binary, ctx: r.ctx}
+	part := &Rig{Dir: r.Path(name), Binary: r.Binary, NATSBinary: r.NATSBinary, ctx: r.ctx}
 	Check(os.MkdirAll(part.Dir, 0o700))
 	err := Try(func() { f(part) })
 	Check(errors.Join(err, part.Close(false)))
