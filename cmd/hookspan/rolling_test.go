@@ -114,7 +114,7 @@ func TestRollingRestartOfEveryRole(t *testing.T) {
 	target := httptest.NewServer(handled)
 	t.Cleanup(target.Close)
 	config := fmt.Sprintf(`
-ingress: {listen: "127.0.0.1:0", shutdown_delay: 500ms}
+ingress: {listen: "127.0.0.1:0", shutdown_delay: 2s}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: %q, events: {max_bytes: 64MiB}}
 consumers:
