@@ -25,6 +25,7 @@ var scopes = map[string]string{
 	"GET /alarms":                              "read",
 	"GET /alarms/live":                         "read",
 	"GET /audit":                               "read",
+	"POST /backup":                             "act",
 	"GET /config":                              "read",
 	"GET /consumers":                           "read",
 	"POST /consumers":                          "act",

@@ -115,6 +115,7 @@ func (a *App) registerAPI(api *echo.Group, w work) {
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterConfig(api, a.configInForce)
+	admin.RegisterBackup(api, a.sendBackup)
 	admin.RegisterLive(api, a.live)
 	admin.RegisterDoctor(api, &doctorOperator{app: a})
 }

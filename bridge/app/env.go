@@ -61,7 +61,16 @@ func (e *env) openTraces(ctx context.Context) error {
 	return e.register(traces.Collectors()...)
 }
 
-func (e *env) openFolder() (err error) {
+// openFolder locks the data folder, and refuses one that is half restored.
+func (e *env) openFolder() error {
+	err := e.lockFolder()
+	if err == nil && e.folder.Has(restoringFile) {
+		err = fmt.Errorf("%s: %w", e.folder.Dir(), errRestoring)
+	}
+	return err
+}
+
+func (e *env) lockFolder() (err error) {
 	if err := checkFolder(e.cfg); err != nil {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
@@ -36,7 +34,7 @@ func OpenJournal(cfg *config.Config, create bool) (*Journal, error) {
 	if !create && !folder.Has(datafolder.JournalPart) {
 		return nil, errors.Join(fmt.Errorf("there is no journal in %s", folder.Dir()), folder.Close())
 	}
-	j, err := journal.Open(folder.Path(datafolder.JournalPart), journal.Config{MaxBytes: int64(cfg.Journal.MaxBytes), Log: zap.NewNop()})
+	j, err := openStoppedJournal(folder, cfg)
 	if err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
@@ -55,16 +53,20 @@ func (j *Journal) Resend(ctx context.Context) (int, error) { return j.journal.Re
 // Export calls visit for each record, and, when they are asked for, for those set aside, until
 // visit returns an error. Everything stays in the journal.
 func (j *Journal) Export(ctx context.Context, setAside bool, visit func(adminapi.JournalRecord) error) error {
-	err := j.journal.Each(ctx, func(r journal.Record) error { return visit(exported(r)) })
+	return exportJournal(ctx, j.journal, setAside, visit)
+}
+
+func exportJournal(ctx context.Context, j *journal.Journal, setAside bool, visit func(adminapi.JournalRecord) error) error {
+	err := j.Each(ctx, func(r journal.Record) error { return visit(exported(r)) })
 	if err != nil || !setAside {
 		return err
 	}
-	entries, err := j.journal.Aside()
+	entries, err := j.Aside()
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		whole, err := j.journal.AsideRecord(e.Sequence)
+		whole, err := j.AsideRecord(e.Sequence)
 		if err != nil {
 			return err
 		}

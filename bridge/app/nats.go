@@ -41,7 +41,7 @@ func (s *store) startEmbedded() (err error) {
 	listen, standard := s.cfg.NATS.ListenAddress()
 	s.embedded, err = stream.StartEmbedded(s.folder, stream.EmbeddedConfig{
 		Listen: listen, FreePort: standard, Names: s.cfg.Names(), Consumers: s.cfg.Owned(), Pull: s.cfg.Pulled(), Streams: s.streams,
-		Alarms: s.alarms, Position: s.position,
+		Alarms: s.alarms, Position: s.position, Unsynced: s.unsynced,
 	}, s.log)
 	if err != nil {
 		return err

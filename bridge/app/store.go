@@ -26,6 +26,7 @@ type store struct {
 
 	streams  streams.Config   // what the streams are to be
 	embedded *stream.Embedded // nil: external
+	unsynced bool             // the embedded NATS syncs when it ends
 	// publish, consume and work have a connection each, whose requests the server answers one after
 	// the other: so a slow reader never holds up an answer to a sender, and a job on many entries
 	// no consumer.
@@ -55,21 +56,9 @@ func (a *App) openStore() (err error) {
 }
 
 func connectStore(e *env) (*store, error) {
-	replicas, err := e.cfg.NATS.ReplicaCount()
+	s, err := newStore(e)
 	if err != nil {
 		return nil, err
-	}
-	s := &store{
-		env: e,
-		streams: streams.Config{
-			Names:      e.cfg.Names(),
-			MaxBytes:   int64(e.cfg.NATS.Events.MaxBytes),
-			MaxAge:     time.Duration(e.cfg.NATS.Events.MaxAge),
-			Duplicates: e.cfg.Duplicates(),
-			Replicas:   replicas,
-			Placement:  placement(e.cfg.NATS.Placement),
-		},
-		alarms: stream.NewAlarms(e.cfg.Names(), e.log),
 	}
 	if s.record, err = openRecord(e); err != nil {
 		return nil, err
@@ -95,6 +84,28 @@ func connectStore(e *env) (*store, error) {
 	s.publisher.SetAlarms(s.alarms)
 	e.onStop.add("publisher", func() error { s.publisher.Close(); return nil })
 	return s, nil
+}
+
+// newStore returns a store that is not connected and remembers nothing.
+func newStore(e *env) (*store, error) {
+	replicas, err := e.cfg.NATS.ReplicaCount()
+	if err != nil {
+		return nil, err
+	}
+	s := &store{
+		env: e,
+		streams: streams.Config{
+			Names:      e.cfg.Names(),
+			MaxBytes:   int64(e.cfg.NATS.Events.MaxBytes),
+			MaxAge:     time.Duration(e.cfg.NATS.Events.MaxAge),
+			Duplicates: e.cfg.Duplicates(),
+			Replicas:   replicas,
+			Placement:  placement(e.cfg.NATS.Placement),
+		},
+		alarms: stream.NewAlarms(e.cfg.Names(), e.log),
+	}
+	s.record, err = durables.OpenRecord(nil, placeOf(e.cfg))
+	return s, err
 }
 
 // placement returns nil for any servers.

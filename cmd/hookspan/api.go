@@ -94,6 +94,27 @@ const (
 
 // call sends in, unless it is nil, and decodes the answer into out.
 func (f *apiFlag) call(e *env, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(e.ctx, cmp.Or(f.timeout, apiTimeout))
+	defer cancel()
+	return f.send(ctx, e, method, path, in, func(res *http.Response) error {
+		answer, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
+		if err != nil {
+			return passing{fmt.Errorf("reading the bridge's answer: %w", err)}
+		}
+		if err := json.Unmarshal(answer, out); err != nil {
+			return fmt.Errorf("reading the bridge's answer: %w: is --api the admin address of a bridge of this version?", err)
+		}
+		return nil
+	})
+}
+
+// stream sends in and has the answer read, for as long as that takes.
+func (f *apiFlag) stream(e *env, path string, in any, read func(*http.Response) error) error {
+	return f.send(e.ctx, e, http.MethodPost, path, in, read)
+}
+
+// send sends in, unless it is nil, and calls read with an answer that is no error.
+func (f *apiFlag) send(ctx context.Context, e *env, method, path string, in any, read func(*http.Response) error) error {
 	at, err := f.address(e)
 	if err != nil {
 		return err
@@ -110,8 +131,6 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 		}
 		body = bytes.NewReader(text)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, cmp.Or(f.timeout, apiTimeout))
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(at, "/")+apiPath+path, body)
 	if err != nil {
 		return fmt.Errorf("--api: %w", withoutURL(err))
@@ -131,21 +150,18 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 		return passing{fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin.listen? --api names another one", base.Host, withoutURL(err))}
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusOK {
+		return read(res)
+	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
 	if err != nil {
 		return passing{fmt.Errorf("reading the bridge's answer: %w", err)}
 	}
-	if res.StatusCode != http.StatusOK {
-		err := fmt.Errorf("the bridge answered %s%s", res.Status, problemDetail(answer))
-		if res.StatusCode == http.StatusTooManyRequests || res.StatusCode > http.StatusNotImplemented {
-			return passing{err}
-		}
-		return err
+	err = fmt.Errorf("the bridge answered %s%s", res.Status, problemDetail(answer))
+	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode > http.StatusNotImplemented {
+		return passing{err}
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("reading the bridge's answer: %w: is --api the admin address of a bridge of this version?", err)
-	}
-	return nil
+	return err
 }
 
 // passing is an error that a verb which goes on for hours outlives: the bridge is away, starts

@@ -44,6 +44,8 @@ type cli struct {
 	Listen      listenCmd      `cmd:"" help:"Post events to a service that you are developing, as they are stored, until Ctrl-C."`
 	Erase       eraseCmd       `cmd:"" help:"Erase a prediction everywhere, for good, or all of a tenant. It asks before."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
+	Backup      backupCmd      `cmd:"" help:"Save everything that a bridge keeps into a folder, while it runs or not."`
+	Restore     restoreCmd     `cmd:"" help:"Bring a backup back, for a bridge that does not run. Nothing is overwritten."`
 	Doctor      doctorCmd      `cmd:"" help:"Say whether this deployment is safe: each finding with its reason and a remedy."`
 	Signature   signatureCmd   `cmd:"" help:"Signatures of webhooks."`
 	Health      healthCmd      `cmd:"" help:"Say in one line whether the bridge is ready, and exit with 0 or 1: for the check of a container or a unit."`

@@ -51,10 +51,12 @@ type EmbeddedConfig struct {
 	// seen; false if unknown. A durable with a damaged state restarts there. If unknown, or if
 	// Position is nil, the durable restarts where its configuration says that it began.
 	Position func(stream, durable string) (uint64, bool)
+	// Unsynced: nothing that is written counts before [Embedded.Close], which syncs everything.
+	Unsynced bool
 }
 
-// Embedded is a NATS server with JetStream inside this process. It always syncs a write before
-// it acknowledges it.
+// Embedded is a NATS server with JetStream inside this process. It syncs a write before it
+// acknowledges it, unless it is Unsynced.
 type Embedded struct {
 	server    atomic.Pointer[server.Server]
 	log       *zap.Logger
@@ -65,6 +67,7 @@ type Embedded struct {
 
 	accounts string // in the server's configuration language
 	storeDir string
+	unsynced bool
 	durables *durablerepair.Repairer
 	guard    *guard // nil without other programs
 
@@ -84,6 +87,7 @@ func StartEmbedded(folder *datafolder.Folder, cfg EmbeddedConfig, log *zap.Logge
 	}
 	e := &Embedded{
 		log: log, serverLog: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.Path(datafolder.NATSPart),
+		unsynced: cfg.Unsynced,
 	}
 	e.repairDurables(folder.Memory("durables.json"), cfg.Position)
 	pull := map[string]string{}
@@ -142,7 +146,7 @@ func (e *Embedded) options() (*server.Options, error) {
 	opts.ServerName = "hookspan"
 	opts.JetStream = true
 	opts.StoreDir = e.storeDir
-	opts.SyncAlways = true
+	opts.SyncAlways = !e.unsynced
 	opts.JetStreamMaxStore = maxStore
 	opts.JetStreamMaxMemory = maxMemory
 	opts.MaxPayload = streams.MaxPayload
@@ -297,6 +301,11 @@ func (e *Embedded) Close() {
 	}
 	e.closed = true
 	shutDown(e.server.Load())
+	if e.unsynced {
+		if err := datafolder.SyncFileSystem(e.storeDir); err != nil {
+			e.log.Error("the store could not be synced", zap.Error(err))
+		}
+	}
 }
 
 // StoreBytes is how much the store may still grow: the limits of its streams less their size.

@@ -1,0 +1,172 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// pauseFor is how long durables stay paused when whoever paused them is gone.
+	pauseFor = 30 * time.Second
+	// pauseAgain is how often that is renewed.
+	pauseAgain = pauseFor / 3
+	quietPoll  = 50 * time.Millisecond
+)
+
+// Hold keeps durables paused, by NATS' own means, which is for the readers of any program.
+type Hold struct {
+	js   jetstream.JetStream
+	was  Paused
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu     sync.Mutex
+	failed error
+}
+
+// Pause pauses every durable of the streams until [Hold.Resume], or for half a minute when this
+// process ends before. Streams that do not exist are passed over.
+func Pause(ctx context.Context, js jetstream.JetStream, streams ...string) (*Hold, error) {
+	h := &Hold{js: js, was: Paused{}, done: make(chan struct{})}
+	for _, name := range streams {
+		stream, err := js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pausing the durables of %s: %w", name, err)
+		}
+		h.was[name] = map[string]time.Time{}
+		list := stream.ListConsumers(ctx)
+		for info := range list.Info() {
+			if info.Config.Durable == "" {
+				continue
+			}
+			until := time.Time{}
+			if info.Paused && info.Config.PauseUntil != nil {
+				until = *info.Config.PauseUntil
+			}
+			h.was[name][info.Name] = until
+		}
+		if err := list.Err(); err != nil {
+			return nil, fmt.Errorf("listing the durables of %s: %w", name, err)
+		}
+	}
+	if err := h.renew(ctx); err != nil {
+		return nil, errors.Join(err, h.undo(context.WithoutCancel(ctx)))
+	}
+	var run context.Context
+	run, h.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go h.keep(run)
+	return h, nil
+}
+
+func (h *Hold) keep(ctx context.Context) {
+	defer close(h.done)
+	tick := time.NewTicker(pauseAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := h.renew(ctx); err != nil && ctx.Err() == nil {
+			h.mu.Lock()
+			h.failed = err
+			h.mu.Unlock()
+		}
+	}
+}
+
+func (h *Hold) each(do func(stream, durable string, until time.Time) error) error {
+	var errs []error
+	for stream, durables := range h.was {
+		for name, until := range durables {
+			if err := do(stream, name, until); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				errs = append(errs, fmt.Errorf("durable %s of %s: %w", name, stream, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Hold) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pauseAgain)
+	defer cancel()
+	until := time.Now().Add(pauseFor)
+	return h.each(func(stream, durable string, was time.Time) error {
+		if was.After(until) {
+			return nil // it is paused for longer
+		}
+		_, err := h.js.PauseConsumer(ctx, stream, durable, until)
+		return err
+	})
+}
+
+// Paused has the durables that are held, with the time until which they were paused before.
+func (h *Hold) Paused() Paused {
+	out := Paused{}
+	for stream, durables := range h.was {
+		out[stream] = maps.Clone(durables)
+	}
+	return out
+}
+
+// Err is why the durables may not be paused any more, nil if they are.
+func (h *Hold) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed
+}
+
+// Quiet returns once nothing that was delivered waits for its acknowledgement, or when within is
+// over. It returns how much waits then.
+func (h *Hold) Quiet(ctx context.Context, within time.Duration) (pending int, err error) {
+	tick := time.NewTicker(quietPoll)
+	defer tick.Stop()
+	for end := time.Now().Add(within); ; {
+		pending = 0
+		err := h.each(func(stream, durable string, _ time.Time) error {
+			c, err := h.js.Consumer(ctx, stream, durable)
+			if err == nil {
+				pending += c.CachedInfo().NumAckPending
+			}
+			return err
+		})
+		if err != nil || pending == 0 || time.Now().After(end) {
+			return pending, err
+		}
+		select {
+		case <-ctx.Done():
+			return pending, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Resume lets the durables go on, those that were paused before as they were.
+func (h *Hold) Resume(ctx context.Context) error {
+	h.stop()
+	<-h.done
+	return h.undo(ctx)
+}
+
+func (h *Hold) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return h.each(func(stream, durable string, was time.Time) (err error) {
+		if was.After(time.Now()) {
+			_, err = h.js.PauseConsumer(ctx, stream, durable, was)
+		} else {
+			_, err = h.js.ResumeConsumer(ctx, stream, durable)
+		}
+		return err
+	})
+}

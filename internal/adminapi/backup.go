@@ -1,0 +1,4 @@
+package adminapi
+
+// BackupCall asks for a backup.
+type BackupCall struct{}
