@@ -31,8 +31,8 @@ const (
 )
 
 // Machinery may import the machinery below it, as drawn here, and every internal package of
-// the module. Only ingress, admin and console use Echo; only the stream package and the
-// repair of its durables use nats-server.
+// the module. Only ingress, admin and console use Echo; only the stream package, the repair of its
+// durables and backups, whose format is that of the server, use nats-server.
 var (
 	withoutEcho   = []string{echo}
 	withoutServer = []string{echo, nats + "nats-server"}
@@ -56,6 +56,7 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {ours: []string{"bridge", "consumers"}, never: withoutEcho},
 
 	// The machinery, from the top down.
+	"bridge/internal/backup":                {ours: []string{"bridge", "bridge/internal/datafolder"}, never: append([]string{"net/http"}, withoutEcho...)},
 	"bridge/internal/audit":                 {never: append(withoutNATS, "net/http")},
 	"bridge/internal/admin":                 {ours: []string{"bridge", "bridge/internal/contracts", "bridge/internal/search"}, never: []string{nats}},
 	"bridge/internal/console":               {ours: []string{"bridge", "examples"}, never: append(withoutNATS, "github.com/prometheus/")},

@@ -40,6 +40,7 @@ func panicking(api *echo.Group) {
 	admin.RegisterLive(api, struct{ admin.Live }{})
 	admin.RegisterDoctor(api, struct{ doctor }{})
 	admin.RegisterConfig(api, nil)
+	admin.RegisterBackup(api, nil)
 }
 
 // journal and doctor embed parts that have a method of their own name.

@@ -52,13 +52,15 @@ func (f *Folder) Create(name string) (io.WriteCloser, error) {
 		return nil, fmt.Errorf("%.80q is no file of a backup", name)
 	}
 	path := filepath.Join(f.dir, filepath.FromSlash(name))
-	for dir := filepath.Dir(path); len(dir) > len(f.dir); dir = filepath.Dir(dir) {
-		if !datafolder.Exists(dir) {
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return nil, err
-			}
-			f.made = append(f.made, dir)
+	at := f.dir
+	for _, part := range strings.Split(name, "/")[:strings.Count(name, "/")] {
+		if at = filepath.Join(at, part); datafolder.Exists(at) {
+			continue
 		}
+		if err := os.Mkdir(at, 0o700); err != nil {
+			return nil, err
+		}
+		f.made = append(f.made, at)
 	}
 	if name == sumsName {
 		if err := datafolder.SyncFileSystem(f.dir); err != nil {
