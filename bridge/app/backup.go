@@ -42,7 +42,7 @@ func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, t
 	if err != nil {
 		return report, err
 	}
-	connect, err := s.reachNATS()
+	connect, err := s.reachNATS() //nolint:contextcheck // what it starts goes on until onStop
 	if err != nil {
 		return report, err
 	}
@@ -52,7 +52,7 @@ func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, t
 	}
 	e.onStop.add("connection hookspan-backup", func() error { js.Close(); return nil })
 	s.consume, s.publish = js, js
-	if err := s.connected(ctx); err != nil { //nolint:contextcheck // it is ctx
+	if err := s.connected(ctx); err != nil {
 		return report, err
 	}
 	if e.folder.Has(datafolder.JournalPart) {

@@ -120,7 +120,7 @@ func (r *restore) takeBack() error {
 
 // run closes the embedded NATS, which syncs everything then, before it returns.
 func (r *restore) run(ctx context.Context) (err error) {
-	t, err := openTarget(ctx, r.env) //nolint:contextcheck // the server goes on until close
+	t, err := openTarget(ctx, r.env)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func openTarget(ctx context.Context, e *env) (*target, error) {
 	}
 	s.unsynced = true
 	t := &target{store: s, cleanup: &own.onStop}
-	connect, err := s.reachNATS()
+	connect, err := s.reachNATS() //nolint:contextcheck // the server goes on until close
 	if err == nil {
 		t.js, err = connect("hookspan-restore")
 	}
