@@ -13,7 +13,7 @@ LINT     := bin/golangci-lint
 # need different versions of the same modules.
 DEPLOY_TOOLS := bin/helm bin/compose-go bin/kubectl-validate
 
-.PHONY: help deploy-test run test e2e lint fuzz bench build demo chaos cluster-test clean
+.PHONY: help deploy-test release run test e2e lint fuzz bench build demo chaos cluster-test clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +66,11 @@ cluster-test: build ## Try everything that can happen to three nats-servers with
 	go build -o bin/nats-server github.com/nats-io/nats-server/v2
 	bin/chaos -hookspan $(BIN) -nats-server bin/nats-server -only cluster-roles -events 1000 -faster 5 -away $(AWAY)
 
+release: bin/nfpm bin/cyclonedx-gomod ## Make a release of VERSION, which is the tag of the commit, in dist: archives, packages, SBOMs and checksums.
+	.ci/release.sh $(VERSION)
+
 clean: ## Remove what the targets built. Your data in hookspan-data stays.
-	rm -rf bin
+	rm -rf bin dist
 
 # The linter has a module of its own, so that nobody who imports Hookspan gets it.
 $(LINT): .ci/tools/go.mod .ci/tools/go.sum

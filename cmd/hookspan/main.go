@@ -36,6 +36,8 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a script with which a shell completes verbs, flags and names."`
 
+	Man manCmd `cmd:"" hidden:"" help:"Print the page of the manual, hookspan(1)."`
+
 	Jobs        jobsCmd        `cmd:"" help:"Work on all that match: redrive, replay, verify again, drop."`
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 	Alarms      alarmsCmd      `cmd:"" help:"What the bridge told operators, the newest first."`
