@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
@@ -69,11 +70,14 @@ func TestFilesOfComposeCanBeUsed(t *testing.T) {
 	said, err := check.CombinedOutput()
 	require.NoError(t, err, "%s", said)
 
+	cfg, err := config.Load(filepath.Join(dir, "hookspan.yaml"))
+	require.NoError(t, err)
 	conf := filepath.Join(dir, "nats.conf")
 	require.NoError(t, os.WriteFile(conf, []byte(strings.ReplaceAll(deployFile(t, "compose/nats.conf"), "$NATS_PASSWORD", "secret")), 0o600))
 	opts, err := server.ProcessConfigFile(conf)
 	require.NoError(t, err)
 	require.True(t, opts.SyncAlways)
+	require.GreaterOrEqual(t, int64(opts.MaxPayload), int64(cfg.Ingress.MaxBody)+64<<10)
 	require.Equal(t, "/data", opts.StoreDir)
 	require.Len(t, opts.Routes, 3)
 	for _, route := range opts.Routes {
