@@ -74,6 +74,7 @@ func (o *figuresOperator) ask(ctx context.Context) adminapi.Status {
 
 	if j := a.store.journal; j != nil {
 		s := j.State()
+		facts.JournalPlace = a.store.journalPlace()
 		facts.Journal = &adminapi.Journal{Records: s.Records, Oldest: s.Oldest, SetAside: s.SetAside, Failure: s.Failure}
 		st.Journal = &adminapi.StatusJournal{Waiting: s.Records, Oldest: s.Oldest, SetAside: s.SetAside}
 	}

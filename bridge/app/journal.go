@@ -23,7 +23,7 @@ func (s *store) openJournal(ctx context.Context) error {
 	if !keeps && !s.folder.Has(datafolder.JournalPart) && !s.folder.Has(datafolder.SpoolPart) {
 		return nil
 	}
-	j, err := journal.Open(s.folder.Path(datafolder.JournalPart), journal.Config{MaxBytes: int64(s.cfg.Journal.MaxBytes), Alarms: s.alarms, Log: s.log})
+	j, err := journal.Open(s.folder.Path(datafolder.JournalPart), journal.Config{MaxBytes: int64(s.cfg.Journal.MaxBytes), Alarms: s.journalAlarms(), Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s *store) openJournal(ctx context.Context) error {
 			return err
 		}
 	}
-	s.forwarder = stream.NewForwarder(j, s.publisher, []jetstream.JetStream{s.consume}, forwarderConfig(s), s.alarms, s.log)
+	s.forwarder = stream.NewForwarder(j, s.publisher, []jetstream.JetStream{s.consume}, forwarderConfig(s), s.journalAlarms(), s.log)
 	if keeps {
 		s.keeper = stream.NewKeeper(s.forwarder, stream.KeeperConfig{
 			Names: s.cfg.Names(), Quorum: s.cfg.Ingress.Ack == config.AckQuorum, Duplicates: s.cfg.Duplicates(),

@@ -33,6 +33,8 @@ type Facts struct {
 	Reasons []string
 	// Journal is nil in a process without one.
 	Journal *adminapi.Journal
+	// JournalPlace begins the subjects of alarms about that journal.
+	JournalPlace string
 	// Sources are the predictions that are waited for, by source.
 	Sources   map[string]adminapi.SourceStatus
 	Consumers []adminapi.ConsumerState
@@ -207,11 +209,25 @@ var told = []string{
 
 func (j *judge) alarms() {
 	for _, a := range j.Alarms {
-		if !slices.Contains(told, a.Kind) {
-			j.degraded(a.Kind, a.Since, "", "%s", printable.Truncate(a.Text, maxWhat))
+		remedy, elsewhere := "", j.elsewhere(a)
+		if elsewhere {
+			remedy = "look at the process that the subject names: at the disk of its data folder, and at its connection to NATS"
+		}
+		if !slices.Contains(told, a.Kind) || elsewhere {
+			j.degraded(a.Kind, a.Since, remedy, "%s", printable.Truncate(a.Text, maxWhat))
 			j.about(a.Subject)
 		}
 	}
+}
+
+// elsewhere reports whether an alarm is about the journal of another process, which is not judged
+// here.
+func (j *judge) elsewhere(a adminapi.Alarm) bool {
+	switch a.Kind {
+	case bridge.AlarmJournalFailed, bridge.AlarmJournalBehind, bridge.AlarmSetAside:
+		return j.Journal == nil || !strings.HasPrefix(a.Subject, j.JournalPlace)
+	}
+	return false
 }
 
 // maxWhat bounds what an alarm says, in bytes.

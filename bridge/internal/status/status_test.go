@@ -51,6 +51,9 @@ func TestJudge(t *testing.T) {
 		"the view is behind":      {status.Facts{Folded: adminapi.ViewStream{Behind: 9, FoldedAt: ago(time.Hour)}}, degraded, "view_behind", "9 events"},
 		"an alarm":                {status.Facts{Alarms: []adminapi.Alarm{{Alarm: bridge.Alarm{Kind: "clock", Text: "it jumped\x1b[31m\u202e"}}}}, degraded, "clock", `it jumped\u001b[31m\u202e`},
 		"an alarm that is told":   {status.Facts{Alarms: []adminapi.Alarm{{Alarm: bridge.Alarm{Kind: bridge.AlarmDeadLetters}}}}, ok, "", ""},
+		"a journal elsewhere":     {status.Facts{Alarms: []adminapi.Alarm{behind("pod-1")}}, degraded, "journal_behind", "behind"},
+		"another journal":         {status.Facts{Journal: &adminapi.Journal{}, JournalPlace: "pod-2", Alarms: []adminapi.Alarm{behind("pod-1")}}, degraded, "journal_behind", "behind"},
+		"the own journal":         {status.Facts{Journal: &adminapi.Journal{}, JournalPlace: "pod-1", Alarms: []adminapi.Alarm{behind("pod-1")}}, ok, "", ""},
 		"NATS does not answer":    {status.Facts{Unknown: []string{"consumers", "alarms"}}, degraded, "unknown", "nothing is known of consumers, alarms"},
 		"the worst first":         {status.Facts{Dead: 1, Consumers: consumer(consumerstate.Failing), Reasons: []string{"x"}}, failing, "not_ready consumer_failing dead_letters", ""},
 	} {
@@ -94,4 +97,9 @@ func TestCount(t *testing.T) {
 		all = append(all, adminapi.ConsumerState{State: state})
 	}
 	require.Equal(t, adminapi.StatusConsumers{Count: 9, Behind: 2, Failing: 4, Paused: 1}, status.Count(all))
+}
+
+// behind is the alarm of a journal in that place.
+func behind(place string) adminapi.Alarm {
+	return adminapi.Alarm{Alarm: bridge.Alarm{Kind: bridge.AlarmJournalBehind, Subject: place, Text: "behind"}}
 }
