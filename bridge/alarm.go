@@ -41,6 +41,7 @@ const (
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
 	AlarmStreamChanged  = "stream_changed"  // somebody changed a stream
 	AlarmNoJetStream    = "no_jetstream"    // NATS keeps no streams
+	AlarmNATSUnfit      = "nats_unfit"      // NATS cannot serve the bridge as it is
 	AlarmConnection     = "connection"      // NATS closed a connection with an error
 	AlarmCredentials    = "credentials"     // NATS refuses the credentials of a connection
 	AlarmClock          = "clock"           // the clock jumped
@@ -91,7 +92,7 @@ const (
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
-	AlarmConnection, AlarmCredentials,
+	AlarmNATSUnfit, AlarmConnection, AlarmCredentials,
 	AlarmClock, AlarmExpired,
 	AlarmJournalFull, AlarmJournalBehind, AlarmJournalFailed, AlarmJournalDamaged, AlarmSetAside, AlarmUnknownSource, AlarmQuarantineFull, AlarmQuarantined, AlarmRefused,
 	AlarmQuota, AlarmIDTaken, AlarmExhausted, AlarmCommand,

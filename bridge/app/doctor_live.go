@@ -72,7 +72,7 @@ func (e *examination) reached(ctx context.Context, store *doctor.Store) bool {
 		return false
 	}
 	e.report.Connection(doctor.Connection{Connected: true, Local: trial.Local, TLS: trial.TLS})
-	e.report.Rights(len(trial.Tried), trial.Denied)
+	e.report.Rights(len(trial.Tried), trial.Missing)
 	store.Servers = trial.Servers
 	if trial.Sync != nil {
 		store.Sync = &doctor.Sync{Always: trial.Sync.Always, Interval: trial.Sync.Interval}

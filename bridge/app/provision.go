@@ -33,8 +33,10 @@ type provisioner struct {
 	*store
 
 	durables *durableSet
-	settled  bool // the streams were once as they should be
-	cleaned  bool // what an earlier version has left is removed
+	allowed  bool  // the user of NATS has all rights
+	missing  error // which it lacks, nil if none is known
+	settled  bool  // the streams were once as they should be
+	cleaned  bool  // what an earlier version has left is removed
 	lasting  *lasting.Alarms
 
 	once sync.Once
@@ -132,6 +134,7 @@ func (p *provisioner) pause(ctx context.Context, wait time.Duration) bool {
 func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
+	p.tryRights(ctx)
 	var changes []stream.Change
 	var wrong []bridge.Alarm
 	switch p.cfg.NATS.Provision {
@@ -155,12 +158,17 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	case config.ProvisionNone:
 		p.restoreDurables(ctx)
 	}
+	for _, unfit := range []error{err, p.missing} {
+		if unable, ok := errors.AsType[*stream.Unable](unfit); ok {
+			wrong = append(wrong, unableAlarm(unable))
+		}
+	}
 	if p.withoutJetStream(ctx, err) {
 		wrong = append(wrong, bridge.Alarm{
 			Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Over: "NATS has JetStream",
-			Text: errNoJetStream.Error() + "; webhooks wait in the journal meanwhile",
+			Text: p.noJetStream().Error() + "; webhooks wait in the journal meanwhile",
 		})
-		err = fmt.Errorf("%w: %w", errNoJetStream, err)
+		err = fmt.Errorf("%w: %w", p.noJetStream(), err)
 	}
 	if len(wrong) > 0 || err == nil || errors.Is(err, stream.ErrUnfit) { // otherwise nobody knows
 		p.lasting.Look(wrong...)

@@ -28,7 +28,7 @@ func (p *provisioner) raiseChanges(changes []stream.Change, err error) (wrong []
 		p.settled = err == nil
 		return nil
 	}
-	if errors.Is(err, stream.ErrUnfit) {
+	if _, unable := errors.AsType[*stream.Unable](err); !unable && errors.Is(err, stream.ErrUnfit) {
 		wrong = append(wrong, bridge.Alarm{
 			Kind: bridge.AlarmStreamChanged, Over: "every stream can be used again",
 			Text: "somebody changed a stream so that it cannot be used any more: " + err.Error(),

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/confirmer"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
 )
 
 // Provisioned is a change of one stream or durable.
@@ -59,10 +61,41 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	}
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
+	if err := store.usable(ctx); err != nil {
+		return report, err
+	}
 	if err := store.connected(ctx); err != nil {
 		return report, err
 	}
-	return newProvisioner(store).provisionAll(ctx)
+	p := newProvisioner(store)
+	report, err = p.provisionAll(ctx)
+	if p.withoutJetStream(ctx, err) {
+		err = fmt.Errorf("%w: %w", p.noJetStream(), err)
+	}
+	return report, err
+}
+
+// usable returns the error of an external NATS that can never do what provisioning needs: its
+// certificate or the credentials do not fit, or rights are missing. A server that is not reached
+// may be starting.
+func (s *store) usable(ctx context.Context) error {
+	if s.embedded != nil {
+		return nil
+	}
+	external, err := externalConfig(s.cfg.NATS, s.getenv, s.log)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	trial, err := stream.Try(bounded, external, rights.Of(s.cfg.Names(), cmp.Or(external.InboxPrefix, stream.DefaultInboxPrefix), rights.Provision))
+	switch {
+	case err == nil:
+		return trial.Denied()
+	case errors.Is(err, stream.ErrUnfit) || stream.Refused(err):
+		return err
+	}
+	return nil
 }
 
 func (s *store) connected(ctx context.Context) error {

@@ -1,12 +1,14 @@
 #!/bin/sh
-# The users of Hookspan as account JWTs, for operators who use nsc. Made of the table of rights in
+# The users of Hookspan where accounts are JWTs, for operators who use nsc: a signing key of the
+# account for each role, with its rights, and a user that it signs. In the JWT of a user so many
+# rights would be larger than a server takes. Made of the table of rights in
 # bridge/internal/stream/rights: change that, not this file.
 # Usage: nsc.sh ACCOUNT, of an account that has JetStream. The credentials of each user are
 # written by "nsc generate creds --account ACCOUNT --name USER".
 set -eu
 account=${1:?usage: nsc.sh ACCOUNT}
 
-nsc add user --account "$account" --name ingress \
+nsc edit signing-key --account "$account" --sk generate --role ingress \
   --allow-pub '$JS.API.CONSUMER.CREATE.KV_HOOKSPAN_ERASED.>,$JS.API.CONSUMER.DELETE.KV_HOOKSPAN_ERASED.*,$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.*,$JS.API.CONSUMER.LIST.HOOKSPAN_EVENTS' \
   --allow-pub '$JS.API.CONSUMER.MSG.NEXT.KV_HOOKSPAN_ERASED.*,$JS.API.INFO,$JS.API.STREAM.INFO.HOOKSPAN_ADVISORIES,$JS.API.STREAM.INFO.HOOKSPAN_ALARMS' \
   --allow-pub '$JS.API.STREAM.INFO.HOOKSPAN_DEAD,$JS.API.STREAM.INFO.HOOKSPAN_EVENTS,$JS.API.STREAM.INFO.HOOKSPAN_LATER,$JS.API.STREAM.INFO.HOOKSPAN_QUARANTINE' \
@@ -14,8 +16,9 @@ nsc add user --account "$account" --name ingress \
   --allow-pub '$JS.API.STREAM.INFO.KV_HOOKSPAN_POLLS,hookspan.alarms.>,hookspan.events.>,hookspan.quarantine.>' \
   --allow-pub 'hookspan.refused.>,hookspan.unconfirmed.>' \
   --allow-sub '$KV.HOOKSPAN_ERASED.*,_INBOX_hookspan_ingress.>'
+nsc add user --account "$account" --name ingress -K ingress
 
-nsc add user --account "$account" --name consumers \
+nsc edit signing-key --account "$account" --sk generate --role consumers \
   --allow-pub '$JS.ACK.*.*.HOOKSPAN_ADVISORIES.>,$JS.ACK.*.*.HOOKSPAN_EVENTS.>,$JS.ACK.*.*.HOOKSPAN_LATER.>,$JS.ACK.HOOKSPAN_ADVISORIES.>' \
   --allow-pub '$JS.ACK.HOOKSPAN_EVENTS.>,$JS.ACK.HOOKSPAN_LATER.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.>,$JS.API.CONSUMER.CREATE.KV_HOOKSPAN_ERASED.>' \
   --allow-pub '$JS.API.CONSUMER.DELETE.HOOKSPAN_EVENTS.*,$JS.API.CONSUMER.DELETE.KV_HOOKSPAN_ERASED.*,$JS.API.CONSUMER.INFO.HOOKSPAN_ADVISORIES.*,$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.*' \
@@ -33,8 +36,9 @@ nsc add user --account "$account" --name consumers \
   --allow-sub '$KV.HOOKSPAN_ERASED.*,_INBOX_hookspan_consumers.>,hookspan.api.>,hookspan.durable.>' \
   --allow-sub 'hookspan.get.>,hookspan.wait.>' \
   --allow-pub-response=-1 --response-ttl 2m
+nsc add user --account "$account" --name consumers -K consumers
 
-nsc add user --account "$account" --name reconciler \
+nsc edit signing-key --account "$account" --sk generate --role reconciler \
   --allow-pub '$JS.ACK.*.*.HOOKSPAN_UNCONFIRMED.>,$JS.ACK.HOOKSPAN_UNCONFIRMED.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_ALARMS.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_DEAD.>' \
   --allow-pub '$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_QUARANTINE.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_REFUSED.>,$JS.API.CONSUMER.CREATE.KV_HOOKSPAN_ERASED.>' \
   --allow-pub '$JS.API.CONSUMER.DELETE.HOOKSPAN_ALARMS.*,$JS.API.CONSUMER.DELETE.HOOKSPAN_DEAD.*,$JS.API.CONSUMER.DELETE.HOOKSPAN_EVENTS.*,$JS.API.CONSUMER.DELETE.HOOKSPAN_QUARANTINE.*' \
@@ -54,8 +58,9 @@ nsc add user --account "$account" --name reconciler \
   --allow-sub '$KV.HOOKSPAN_ERASED.*,_INBOX_hookspan_reconciler.>,hookspan.attempts.*,hookspan.progress.>' \
   --allow-sub 'hookspan.watch.*' \
   --allow-pub-response=-1 --response-ttl 2m
+nsc add user --account "$account" --name reconciler -K reconciler
 
-nsc add user --account "$account" --name admin \
+nsc edit signing-key --account "$account" --sk generate --role admin \
   --allow-pub '$JS.API.CONSUMER.CREATE.HOOKSPAN_ADVISORIES.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_ALARMS.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_DEAD.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.>' \
   --allow-pub '$JS.API.CONSUMER.CREATE.HOOKSPAN_LATER.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_QUARANTINE.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_REFUSED.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_UNCONFIRMED.>' \
   --allow-pub '$JS.API.CONSUMER.CREATE.KV_HOOKSPAN_ATTEMPTS.>,$JS.API.CONSUMER.CREATE.KV_HOOKSPAN_ERASED.>,$JS.API.CONSUMER.CREATE.KV_HOOKSPAN_POLLS.>,$JS.API.CONSUMER.DELETE.HOOKSPAN_ADVISORIES.*' \
@@ -81,8 +86,9 @@ nsc add user --account "$account" --name admin \
   --allow-pub '$KV.HOOKSPAN_ERASED.>,$KV.HOOKSPAN_POLLS.>,$SYS.REQ.SERVER.PING.JSZ,hookspan.again.*.>' \
   --allow-pub 'hookspan.alarms.>,hookspan.dead.>,hookspan.events.>' \
   --allow-sub '$KV.HOOKSPAN_ERASED.*,_INBOX_hookspan_admin.>,hookspan.attempts.*,hookspan.progress.>'
+nsc add user --account "$account" --name admin -K admin
 
-nsc add user --account "$account" --name provision \
+nsc edit signing-key --account "$account" --sk generate --role provision \
   --allow-pub '$JS.API.CONSUMER.CREATE.HOOKSPAN_ADVISORIES.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_LATER.>,$JS.API.CONSUMER.CREATE.HOOKSPAN_UNCONFIRMED.>' \
   --allow-pub '$JS.API.CONSUMER.DELETE.HOOKSPAN_EVENTS.*,$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.*,$JS.API.CONSUMER.LIST.HOOKSPAN_EVENTS,$JS.API.DIRECT.GET.HOOKSPAN_EVENTS' \
   --allow-pub '$JS.API.DIRECT.GET.HOOKSPAN_LATER,$JS.API.INFO,$JS.API.STREAM.CREATE.HOOKSPAN_ADVISORIES,$JS.API.STREAM.CREATE.HOOKSPAN_ALARMS' \
@@ -95,8 +101,9 @@ nsc add user --account "$account" --name provision \
   --allow-pub '$JS.API.STREAM.UPDATE.HOOKSPAN_EVENTS,$JS.API.STREAM.UPDATE.HOOKSPAN_LATER,$JS.API.STREAM.UPDATE.HOOKSPAN_QUARANTINE,$JS.API.STREAM.UPDATE.HOOKSPAN_REFUSED' \
   --allow-pub '$JS.API.STREAM.UPDATE.HOOKSPAN_UNCONFIRMED,$JS.API.STREAM.UPDATE.KV_HOOKSPAN_ATTEMPTS,$JS.API.STREAM.UPDATE.KV_HOOKSPAN_ERASED,$JS.API.STREAM.UPDATE.KV_HOOKSPAN_POLLS' \
   --allow-sub '_INBOX_hookspan_provision.>'
+nsc add user --account "$account" --name provision -K provision
 
-nsc add user --account "$account" --name backup \
+nsc edit signing-key --account "$account" --sk generate --role backup \
   --allow-pub '$JS.API.CONSUMER.INFO.HOOKSPAN_ADVISORIES.*,$JS.API.CONSUMER.INFO.HOOKSPAN_ALARMS.*,$JS.API.CONSUMER.INFO.HOOKSPAN_DEAD.*,$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.*' \
   --allow-pub '$JS.API.CONSUMER.INFO.HOOKSPAN_LATER.*,$JS.API.CONSUMER.INFO.HOOKSPAN_QUARANTINE.*,$JS.API.CONSUMER.INFO.HOOKSPAN_REFUSED.*,$JS.API.CONSUMER.INFO.HOOKSPAN_UNCONFIRMED.*' \
   --allow-pub '$JS.API.CONSUMER.INFO.KV_HOOKSPAN_ATTEMPTS.*,$JS.API.CONSUMER.INFO.KV_HOOKSPAN_ERASED.*,$JS.API.CONSUMER.INFO.KV_HOOKSPAN_POLLS.*,$JS.API.CONSUMER.LIST.HOOKSPAN_ADVISORIES' \
@@ -127,3 +134,4 @@ nsc add user --account "$account" --name backup \
   --allow-pub '$JS.API.STREAM.UPDATE.HOOKSPAN_REFUSED,$JS.API.STREAM.UPDATE.HOOKSPAN_UNCONFIRMED,$JS.API.STREAM.UPDATE.KV_HOOKSPAN_ATTEMPTS,$JS.API.STREAM.UPDATE.KV_HOOKSPAN_ERASED' \
   --allow-pub '$JS.API.STREAM.UPDATE.KV_HOOKSPAN_POLLS,$JS.SNAPSHOT.>' \
   --allow-sub '_INBOX_hookspan_backup.>'
+nsc add user --account "$account" --name backup -K backup

@@ -1,6 +1,7 @@
 package natstest
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -143,8 +144,10 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	silent bool
-	conns  map[net.Conn]bool // true: to a client
-	done   sync.WaitGroup
+	// version is what the server claims to be, empty for what it is.
+	version string
+	conns   map[net.Conn]bool // true: to a client
+	done    sync.WaitGroup
 }
 
 // NewProxy returns a proxy to the server.
@@ -182,6 +185,14 @@ func (p *Proxy) Refuse(text string) {
 			_, _ = c.Write([]byte("-ERR '" + text + "'\r\n"))
 		}
 	}
+}
+
+// Pretend has the server tell new clients that it has another version, which needs as many letters
+// as its own.
+func (p *Proxy) Pretend(version string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.version = version
 }
 
 // Cut closes all connections.
@@ -224,10 +235,14 @@ func (p *Proxy) copy(to, from net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		silent := p.silent
+		silent, version := p.silent, p.version
 		p.mu.Unlock()
 		if n > 0 && !silent {
-			if _, err := to.Write(buf[:n]); err != nil {
+			b := buf[:n]
+			if version != "" {
+				b = bytes.Replace(b, []byte(`"version":"`+server.VERSION+`"`), []byte(`"version":"`+version+`"`), 1)
+			}
+			if _, err := to.Write(b); err != nil {
 				return
 			}
 		}

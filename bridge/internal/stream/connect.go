@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/jsm.go/natscontext"
@@ -163,7 +164,7 @@ func connOptions(name, inbox string, log *zap.Logger) []nats.Option {
 			if sub != nil {
 				subject = sub.Subject
 			}
-			if refused(err) { // repeated at each attempt; [connectionAlarms] raise one alarm
+			if Refused(err) { // repeated at each attempt; [connectionAlarms] raise one alarm
 				log.Debug("credentials refused", zap.Error(err))
 				return
 			}
@@ -178,7 +179,10 @@ func connOptions(name, inbox string, log *zap.Logger) []nats.Option {
 // called.
 func OpenExternal(cfg ExternalConfig, name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := &connectionAlarms{name: name, lasting: lasting.New(alarms), alarms: alarms, seed: cfg.NKeySeed}
-	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw, cfg.Domain)
+	dial := func() (*nats.Conn, error) {
+		return cfg.connect(append(connOptions(name, cfg.InboxPrefix, log), nats.RetryOnFailedConnect(true), nats.ReconnectErrHandler(told.failed)))
+	}
+	return redial.Open(dial, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw, cfg.Domain)
 }
 
 // Open is [OpenExternal] for the embedded server.
@@ -192,15 +196,34 @@ type connectionAlarms struct {
 	lasting *lasting.Alarms
 	alarms  bridge.Alarmer
 	seed    string // path of an nkey seed, or empty
+
+	mu sync.Mutex // of lasting
+}
+
+// failed is called with the error of each attempt to connect that fails, beside heard.
+func (c *connectionAlarms) failed(nc *nats.Conn, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if nc.IsConnected() { // an error of before
+		return
+	}
+	if unable, ok := errors.AsType[*Unable](explainConnection(err)); ok {
+		c.lasting.Look(bridge.Alarm{
+			Kind: bridge.AlarmNATSUnfit, Subject: unable.What, Over: "connection " + c.name + " to NATS is there again",
+			Text: unable.Error() + "; webhooks wait in the journal meanwhile",
+		})
+	}
 }
 
 // heard is called at each attempt to connect, by one goroutine.
 func (c *connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	err := nc.LastError()
 	switch {
 	case status == nats.CONNECTED:
 		c.lasting.Look()
-	case status == nats.RECONNECTING && refused(err):
+	case status == nats.RECONNECTING && Refused(err):
 		c.lasting.Look(bridge.Alarm{
 			Kind: bridge.AlarmCredentials, Subject: c.name, Over: "NATS takes the credentials of connection " + c.name + " again",
 			Text: fmt.Sprintf("NATS refuses the credentials of connection %s: put nats.creds, nats.nkey or nats.user and nats.password right, "+
@@ -210,7 +233,7 @@ func (c *connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 		if c.seedReplaced(nc) {
 			nc.Close() // the next connection uses the new key
 		}
-	case status == nats.CLOSED && err != nil && !refused(err):
+	case status == nats.CLOSED && err != nil && !Refused(err):
 		c.alarms.Raise(bridge.Alarm{
 			Kind: bridge.AlarmConnection, Subject: c.name,
 			Text:    fmt.Sprintf("NATS closed connection %s with an error, %q; it is made anew at once. %s", c.name, err, remedy(err)),
@@ -228,7 +251,8 @@ func remedy(err error) string {
 	return "If that comes again, look at the log and the configuration of NATS"
 }
 
-func refused(err error) bool {
+// Refused reports whether NATS does not take the credentials.
+func Refused(err error) bool {
 	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired, nats.ErrNkeysNotSupported} {
 		if errors.Is(err, refusal) {
 			return true

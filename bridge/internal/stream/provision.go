@@ -62,7 +62,11 @@ func TakeBack(ctx context.Context, js jetstream.JetStream, cfg streams.Config, l
 type ensure func(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, have *jetstream.StreamInfo, log *zap.Logger) (*Change, error)
 
 func provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, ensure ensure, log *zap.Logger, tell []func(Change)) error {
-	for _, want := range streamsOf(cfg, js) {
+	if err := checkVersion(js.Conn()); err != nil {
+		return err
+	}
+	all := cfg.All()
+	for _, want := range all {
 		change, err := provisionStream(ctx, js, withFormat(want), ensure, log)
 		if err == nil && change != nil {
 			for _, told := range tell {
@@ -70,27 +74,10 @@ func provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, 
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("provisioning stream %s: %w", want.Name, err)
+			return fmt.Errorf("provisioning stream %s: %w", want.Name, explain(err, want, len(all), cfg.StoreBytes()))
 		}
 	}
 	return nil
-}
-
-// streamsOf returns the streams as far as the connected server supports them.
-func streamsOf(c streams.Config, js jetstream.JetStream) []jetstream.StreamConfig {
-	var out []jetstream.StreamConfig
-	for _, want := range c.All() {
-		// An older server refuses settings that it does not know. Without schedules events wait
-		// with their durable, two minutes at a time, and consumers log that.
-		if !versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12) {
-			want.AllowAtomicPublish = false
-			if want.AllowMsgSchedules {
-				continue
-			}
-		}
-		out = append(out, want)
-	}
-	return out
 }
 
 func withFormat(want jetstream.StreamConfig) jetstream.StreamConfig {
@@ -164,7 +151,7 @@ func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas), zap.Uint64("messages", state.Msgs))
 			return state.LastSeq, nil
 		}
-		if !natserr.Is(err, natserr.NotClustered, natserr.NoPeers) {
+		if !natserr.Is(err, natserr.NotClustered) { // a cluster that lacks a server must not get single copies for good
 			return 0, err
 		}
 	}

@@ -29,7 +29,7 @@ type Inspected struct {
 // Inspect looks at every stream and changes nothing. The error is about NATS as a whole.
 func Inspect(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]Inspected, error) {
 	var out []Inspected
-	for _, want := range streamsOf(cfg, js) {
+	for _, want := range cfg.All() {
 		asked := time.Now()
 		stream, err := js.Stream(ctx, want.Name)
 		one := Inspected{Name: want.Name, At: time.Now()}
@@ -60,6 +60,9 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([
 func Verify(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]Change, error) {
 	var changes []Change
 	var unfit error
+	if err := checkVersion(js.Conn()); err != nil {
+		return nil, err
+	}
 	inspected, err := Inspect(ctx, js, cfg)
 	if err != nil {
 		return nil, err

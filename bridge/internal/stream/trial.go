@@ -17,13 +17,13 @@ import (
 
 // Trial is what a connection of its own has shown of an external NATS.
 type Trial struct {
-	// Tried are the subjects that were tried, and Denied those that NATS does not allow.
-	Tried, Denied []string
+	// Tried are the subjects that were tried, and Missing those that NATS does not allow.
+	Tried, Missing []string
 	// TLS: the connection is encrypted. Local: the server is on this machine.
 	TLS, Local bool
 	// Servers is how many servers the cluster tells of, 0 for one that stands alone.
 	Servers int
-	// Sync is nil when the server does not tell.
+	// Sync is nil when the server does not tell, or need does not have [rights.SyncPolicy].
 	Sync *SyncPolicy
 }
 
@@ -72,10 +72,13 @@ func Try(ctx context.Context, cfg ExternalConfig, need rights.Rights) (*Trial, e
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
-		return nil, err
+		return nil, explainConnection(err)
 	}
 	defer nc.Close()
-	t := &Trial{Tried: tried(need), Sync: syncPolicy(ctx, nc)}
+	t := &Trial{Tried: tried(need)}
+	if slices.Contains(need.Publish, rights.SyncPolicy) {
+		t.Sync = syncPolicy(ctx, nc)
+	}
 	_, err = nc.TLSConnectionState()
 	t.TLS = err == nil
 	host, _, _ := strings.Cut(nc.ConnectedAddr(), ":")
@@ -113,8 +116,12 @@ func Try(ctx context.Context, cfg ExternalConfig, need rights.Rights) (*Trial, e
 	mu.Lock()
 	defer mu.Unlock()
 	for _, subject := range t.Tried {
-		if slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, `"`+strings.ToLower(subject)+`"`) }) {
-			t.Denied = append(t.Denied, subject)
+		// A server of the domain itself names the subject without the domain.
+		own := strings.Replace(subject, "$JS."+cfg.Domain+".API.", "$JS.API.", 1)
+		if slices.ContainsFunc(said, func(text string) bool {
+			return strings.Contains(text, `"`+strings.ToLower(subject)+`"`) || strings.Contains(text, `"`+strings.ToLower(own)+`"`)
+		}) {
+			t.Missing = append(t.Missing, subject)
 		}
 	}
 	return t, nil
@@ -126,7 +133,7 @@ const syncWait = 2 * time.Second
 func syncPolicy(ctx context.Context, nc *nats.Conn) *SyncPolicy {
 	ctx, cancel := context.WithTimeout(ctx, syncWait)
 	defer cancel()
-	answer, err := nc.RequestWithContext(ctx, "$SYS.REQ.SERVER.PING.JSZ", nil)
+	answer, err := nc.RequestWithContext(ctx, rights.SyncPolicy, nil)
 	if err != nil {
 		return nil
 	}

@@ -46,7 +46,7 @@ func TestTry(t *testing.T) {
 	}
 	trial, err := Try(ctx, cfg, everything)
 	require.NoError(t, err)
-	require.Empty(t, trial.Denied)
+	require.Empty(t, trial.Missing)
 	require.True(t, trial.Local)
 	require.False(t, trial.TLS)
 	require.Zero(t, trial.Servers)
@@ -55,9 +55,9 @@ func TestTry(t *testing.T) {
 	some, err := Try(ctx, cfg, everything)
 	require.NoError(t, err)
 	for _, missing := range []string{"hookspan.dead.hookspan-doctor", "$KV.HOOKSPAN_POLLS.hookspan-doctor", "$JS.API.CONSUMER.CREATE.HOOKSPAN_EVENTS.hookspan-doctor", "hookspan.watch.*"} {
-		require.Contains(t, some.Denied, missing)
+		require.Contains(t, some.Missing, missing)
 	}
-	require.NotContains(t, some.Denied, "hookspan.events.hookspan-doctor")
+	require.NotContains(t, some.Missing, "hookspan.events.hookspan-doctor")
 	require.Equal(t, trial.Tried, some.Tried)
 	cfg.User = "nobody"
 	_, err = Try(ctx, cfg, everything)
@@ -88,7 +88,7 @@ func TestTrySeesTheSyncPolicy(t *testing.T) {
 		})
 		x.Start()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		trial, err := Try(ctx, ExternalConfig{URL: x.URL(), User: "all", Password: func() string { return "p" }}, rights.Of(bridge.Names{}, DefaultInboxPrefix, rights.Ingress))
+		trial, err := Try(ctx, ExternalConfig{URL: x.URL(), User: "all", Password: func() string { return "p" }}, rights.Of(bridge.Names{}, DefaultInboxPrefix, rights.Admin))
 		cancel()
 		require.NoError(t, err)
 		require.NotNil(t, trial.Sync)

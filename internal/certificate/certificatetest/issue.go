@@ -21,12 +21,19 @@ import (
 // returns their paths. The certificate is valid for an hour.
 func Issue(t testing.TB, dir string, serial int64) (cert, key string) {
 	t.Helper()
+	return IssueAs(t, dir, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(serial) })
+}
+
+// IssueAs is [Issue] with a certificate that change has changed.
+func IssueAs(t testing.TB, dir string, change func(*x509.Certificate)) (cert, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	require.NoError(t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)

@@ -38,6 +38,47 @@ func TestFilesHaveTheRights(t *testing.T) {
 	}
 }
 
+// The table of the document is that of the code.
+func TestTableOfTheDocument(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(root, "docs", "operations.md")
+	have, err := os.ReadFile(path)
+	require.NoError(t, err)
+	const begin, end = "<!-- rights: made by go test ./bridge/internal/stream/rights -update -->\n", "<!-- end of rights -->"
+	before, rest, found := strings.Cut(string(have), begin)
+	require.True(t, found)
+	_, after, found := strings.Cut(rest, end)
+	require.True(t, found)
+	want := before + begin + table() + end + after
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644)) //nolint:gosec // everybody reads it
+		return
+	}
+	require.Equal(t, want, string(have), "write it anew: go test ./bridge/internal/stream/rights -update")
+}
+
+// table has a line for each operation and a column for each role.
+func table() string {
+	var b strings.Builder
+	b.WriteString("\n| operation |")
+	for _, role := range rights.Roles() {
+		b.WriteString(" " + role.Name + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(rights.Roles())) + "\n")
+	for _, o := range rights.Operations(bridge.Names{}) {
+		b.WriteString("| " + o.Name + " |")
+		for _, role := range rights.Roles() {
+			mark := ""
+			if slices.Contains(role.Does, o.Name) {
+				mark = "yes"
+			}
+			b.WriteString(" " + mark + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String() + "\n"
+}
+
 func password(role string) string { return "$HOOKSPAN_" + strings.ToUpper(role) + "_PASSWORD" }
 
 // accountsConf is the file of accounts and users.
@@ -123,7 +164,9 @@ func writeUser(b *strings.Builder, name string, r rights.Rights) {
 func nscCommands() string {
 	var b strings.Builder
 	b.WriteString(`#!/bin/sh
-# The users of Hookspan as account JWTs, for operators who use nsc. Made of the table of rights in
+# The users of Hookspan where accounts are JWTs, for operators who use nsc: a signing key of the
+# account for each role, with its rights, and a user that it signs. In the JWT of a user so many
+# rights would be larger than a server takes. Made of the table of rights in
 # bridge/internal/stream/rights: change that, not this file.
 # Usage: nsc.sh ACCOUNT, of an account that has JetStream. The credentials of each user are
 # written by "nsc generate creds --account ACCOUNT --name USER".
@@ -132,7 +175,7 @@ account=${1:?usage: nsc.sh ACCOUNT}
 `)
 	for _, role := range rights.Roles() {
 		r := rights.Of(bridge.Names{}, inboxOf(role.Name), role.Name)
-		fmt.Fprintf(&b, "\nnsc add user --account \"$account\" --name %s", role.Name)
+		fmt.Fprintf(&b, "\nnsc edit signing-key --account \"$account\" --sk generate --role %s", role.Name)
 		flags := func(flag string, subjects []string) {
 			for chunk := range slices.Chunk(subjects, 4) {
 				fmt.Fprintf(&b, " \\\n  --%s '%s'", flag, strings.Join(chunk, ","))
@@ -143,7 +186,7 @@ account=${1:?usage: nsc.sh ACCOUNT}
 		if r.Answers {
 			b.WriteString(" \\\n  --allow-pub-response=-1 --response-ttl 2m")
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "\nnsc add user --account \"$account\" --name %s -K %s\n", role.Name, role.Name)
 	}
 	return b.String()
 }

@@ -52,7 +52,7 @@ const (
 	Alarms    = "raise alarms"
 	Forgets   = "know what is erased"
 	Handles   = "run consumers"
-	Moves     = "move what waits, redeem dead deliveries"
+	Moves     = "move what waits, and what NATS gave up on"
 	Serves    = "answer programs of other accounts"
 	Views     = "make a view"
 	Polls     = "poll providers, confirm deliveries"
@@ -80,6 +80,10 @@ func Roles() []Role {
 
 const api = "$JS.API."
 
+// SyncPolicy is where a server tells when it syncs, if the account may ask. It is no fault where it
+// may not.
+const SyncPolicy = "$SYS.REQ.SERVER.PING.JSZ"
+
 // Operations returns all operations, by the names on the wire.
 func Operations(n bridge.Names) []Operation {
 	w := wire{n}
@@ -99,7 +103,7 @@ func Operations(n bridge.Names) []Operation {
 		{House, w.house()},
 		{Operates, w.operates()},
 		{Erases, w.erases()},
-		{Examines, Rights{Publish: []string{"$SYS.REQ.SERVER.PING.JSZ"}}},
+		{Examines, Rights{Publish: []string{SyncPolicy}}},
 		{Saves, w.saves()},
 	}
 }

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/natstest"
+)
+
+// deployed returns the options of three servers as deploy/nats/cluster.conf says.
+func deployed(t *testing.T) (servers []*server.Options) {
+	t.Helper()
+	for _, role := range []string{"INGRESS", "CONSUMERS", "RECONCILER", "ADMIN", "PROVISION", "BACKUP", "SEARCH", "MONITOR"} {
+		t.Setenv("HOOKSPAN_"+role+"_PASSWORD", "p")
+	}
+	t.Setenv("NATS_ROUTE_PASSWORD", "between")
+	t.Setenv("NATS_MAX_STORE", "10GB")
+	ports, routes := []int{natstest.FreePort(t), natstest.FreePort(t), natstest.FreePort(t)}, []string{}
+	for _, port := range ports {
+		routes = append(routes, fmt.Sprintf(`"nats://route:between@127.0.0.1:%d"`, port))
+	}
+	t.Setenv("NATS_ROUTES", "[ "+strings.Join(routes, ", ")+" ]")
+	for n, port := range ports {
+		t.Setenv("NATS_SERVER_NAME", fmt.Sprintf("nats-%d", n+1))
+		t.Setenv("NATS_LISTEN", fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)))
+		t.Setenv("NATS_CLUSTER_LISTEN", fmt.Sprintf("127.0.0.1:%d", port))
+		t.Setenv("NATS_MONITOR", fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)))
+		t.Setenv("NATS_STORE_DIR", t.TempDir())
+		o, err := server.ProcessConfigFile("../../deploy/nats/cluster.conf")
+		require.NoError(t, err)
+		require.True(t, o.SyncAlways)
+		o.NoSigs, o.NoLog = true, true
+		servers = append(servers, o)
+	}
+	return servers
+}
+
+func startServer(t *testing.T, o *server.Options) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(o)
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+// Three servers run the files that operators deploy. While one of them is away, no stream
+// is made, since it would have too few copies for good: that is said, and webhooks wait in the
+// journal. Then streams have three copies, and the webhook is there.
+func TestClusterOfTheDeployedFiles(t *testing.T) {
+	nodes := deployed(t)
+	first, second, third := startServer(t, nodes[0]), startServer(t, nodes[1]), startServer(t, nodes[2])
+	leads := func() bool { return first.JetStreamIsLeader() || second.JetStreamIsLeader() }
+	require.Eventually(t, func() bool { return leads() || third.JetStreamIsLeader() }, time.Minute, 10*time.Millisecond)
+	third.Shutdown()
+	third.WaitForShutdown()
+	require.Eventually(t, leads, time.Minute, 10*time.Millisecond)
+	getenv := func(name string) (string, bool) {
+		v, ok := map[string]string{"P": "p", "GET3W_WEBHOOK_SECRET": sampleSecret}[name]
+		return v, ok
+	}
+	load := func(user, more string) *config.Config {
+		cfg, err := config.Load(configFile(t, "data_dir: "+t.TempDir()+"\ningress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: {archive: {enabled: false}}\nnats: {url: \""+
+			first.ClientURL()+"\", user: "+user+", password: env:P, inbox_prefix: _INBOX_hookspan_"+user+", events: {max_bytes: 64MiB}, provision: verify}\n"+more))
+		require.NoError(t, err)
+		return cfg
+	}
+	a, err := New(load("ingress", "roles: [ingress]\n"), Options{Getenv: getenv, Log: io.Discard})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, a.Stop()) }()
+	require.NoError(t, a.Start(t.Context()))
+	require.True(t, accepts(t, a, "pred_1"), "it waits in the journal")
+	provision := load("provision", "")
+	_, err = Provision(t.Context(), provision, Options{Getenv: getenv, Log: io.Discard})
+	var unable *stream.Unable
+	require.ErrorAs(t, err, &unable)
+	require.Equal(t, stream.UnableReplicas, unable.What)
+	require.ErrorContains(t, err, "start those that are away")
+
+	startServer(t, nodes[2])
+	require.Eventually(t, func() bool {
+		_, err = Provision(t.Context(), provision, Options{Getenv: getenv, Log: io.Discard})
+		return err == nil
+	}, time.Minute, 100*time.Millisecond, "%v", &err)
+	nc, err := nats.Connect(first.ClientURL(), nats.UserInfo("admin", "p"), nats.CustomInboxPrefix("_INBOX_hookspan_admin"))
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	for _, want := range a.store.streams.All() {
+		s, err := js.Stream(t.Context(), want.Name)
+		require.NoError(t, err)
+		require.Equal(t, 3, s.CachedInfo().Config.Replicas, want.Name)
+	}
+	require.Eventually(t, func() bool {
+		s, err := js.Stream(t.Context(), bridge.Names{}.EventsStream())
+		return err == nil && s.CachedInfo().State.Msgs == 1
+	}, time.Minute, 10*time.Millisecond, "the journal is forwarded")
+}

@@ -1,0 +1,147 @@
+package stream_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
+	"github.com/hookspan/hookspan/internal/natstest"
+)
+
+// For each right there is a user that lacks it alone, and the trial of a process with a role that
+// needs it names it, in one line.
+func TestOneRightLessIsNamed(t *testing.T) {
+	t.Parallel()
+	type lacking struct {
+		role, right string
+		subscribe   bool
+	}
+	cases, seen := map[string]lacking{}, map[string]bool{}
+	x := natstest.NewExternal(t, func(o *server.Options) {
+		for _, role := range rights.Roles() {
+			all := rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name)
+			for _, list := range []struct {
+				subjects  []string
+				subscribe bool
+			}{{all.Publish, false}, {all.Subscribe, true}} {
+				for _, right := range list.subjects {
+					if strings.HasPrefix(right, "$SYS.") || strings.HasPrefix(right, "$JS.ACK.*.*.") {
+						continue // nobody has to have these, see the trial
+					}
+					if seen[right] {
+						continue
+					}
+					seen[right] = true
+					user := fmt.Sprintf("u%d", len(cases))
+					cases[user] = lacking{role.Name, right, list.subscribe}
+					may := &server.Permissions{Publish: &server.SubjectPermission{Allow: all.Publish}, Subscribe: &server.SubjectPermission{Allow: all.Subscribe}}
+					if list.subscribe {
+						may.Subscribe = &server.SubjectPermission{Allow: without(all.Subscribe, right), Deny: []string{right}}
+					} else {
+						may.Publish = &server.SubjectPermission{Allow: without(all.Publish, right), Deny: []string{strings.Replace(right, "*", "hookspan-doctor", 1)}}
+					}
+					o.Users = append(o.Users, &server.User{Username: user, Password: "p", Permissions: may})
+				}
+			}
+		}
+	})
+	x.Start()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for user, lacks := range cases {
+		cfg := stream.ExternalConfig{URL: x.URL(), User: user, Password: func() string { return "p" }}
+		trial, err := stream.Try(ctx, cfg, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, lacks.role))
+		require.NoError(t, err)
+		subject := lacks.right
+		if !lacks.subscribe {
+			subject = strings.NewReplacer("*", "hookspan-doctor", ">", "hookspan-doctor").Replace(subject)
+		}
+		require.Contains(t, trial.Missing, subject, "%+v", lacks)
+		require.LessOrEqual(t, len(trial.Missing), 2, "%+v: %v", lacks, trial.Missing) // one pattern may be part of another
+		requireUnable(t, trial.Denied(), stream.UnableRights, trial.Missing[0])
+	}
+}
+
+func without(list []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == one })
+}
+
+// The same rights where an operator signs accounts: each role has a signing key of the account with
+// its rights, and signs users that have what they need, and not what another one has. In the JWT of
+// a user so many rights would be larger than the server takes.
+func TestRightsAsJWTs(t *testing.T) {
+	t.Parallel()
+	operator, operatorKey := keys(t, nkeys.CreateOperator)
+	_, accountKey := keys(t, nkeys.CreateAccount)
+	_, systemKey := keys(t, nkeys.CreateAccount)
+	resolver := &server.MemAccResolver{}
+	store := func(claims *jwt.AccountClaims) {
+		text, err := claims.Encode(operator)
+		require.NoError(t, err)
+		require.NoError(t, resolver.Store(claims.Subject, text))
+	}
+	claims := jwt.NewAccountClaims(accountKey)
+	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
+	signing := map[string]nkeys.KeyPair{}
+	for _, role := range rights.Roles() {
+		may := rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name)
+		scope := jwt.NewUserScope()
+		scope.Role = role.Name
+		signing[role.Name], scope.Key = keys(t, nkeys.CreateAccount)
+		scope.Template.Pub.Allow, scope.Template.Sub.Allow = may.Publish, may.Subscribe
+		if may.Answers {
+			scope.Template.Resp = &jwt.ResponsePermission{MaxMsgs: -1, Expires: 2 * time.Minute}
+		}
+		claims.SigningKeys.AddScopedSigner(scope)
+	}
+	store(claims)
+	system := jwt.NewAccountClaims(systemKey)
+	store(system)
+	trusted := jwt.NewOperatorClaims(operatorKey)
+	trusted.SystemAccount = systemKey
+	text, err := trusted.Encode(operator)
+	require.NoError(t, err)
+	decoded, err := jwt.DecodeOperatorClaims(text)
+	require.NoError(t, err)
+	x := natstest.NewExternal(t, func(o *server.Options) {
+		o.TrustedOperators, o.AccountResolver, o.SystemAccount = []*jwt.OperatorClaims{decoded}, resolver, systemKey
+	})
+	x.Start()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	files := map[string]string{}
+	for _, role := range rights.Roles() {
+		pair, user := keys(t, nkeys.CreateUser)
+		claims := jwt.NewUserClaims(user)
+		claims.Name, claims.IssuerAccount = role.Name, accountKey
+		claims.SetScoped(true)
+		text, err := claims.Encode(signing[role.Name])
+		require.NoError(t, err)
+		seed, err := pair.Seed()
+		require.NoError(t, err)
+		creds, err := jwt.FormatUserConfig(text, seed)
+		require.NoError(t, err)
+		files[role.Name] = filepath.Join(t.TempDir(), role.Name+".creds")
+		require.NoError(t, os.WriteFile(files[role.Name], creds, 0o600))
+		trial, err := stream.Try(ctx, stream.ExternalConfig{URL: x.URL(), Creds: files[role.Name]}, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name))
+		require.NoError(t, err)
+		require.Empty(t, trial.Missing, role.Name)
+	}
+	trial, err := stream.Try(ctx, stream.ExternalConfig{URL: x.URL(), Creds: files[rights.Ingress]}, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, rights.Admin))
+	require.NoError(t, err)
+	require.Contains(t, trial.Missing, "$JS.API.STREAM.PURGE.HOOKSPAN_EVENTS")
+	require.Contains(t, trial.Missing, "$JS.API.DIRECT.GET.HOOKSPAN_EVENTS")
+}
