@@ -34,7 +34,7 @@ func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, t
 	if err := e.openFolder(); err != nil {
 		return report, err
 	}
-	if cfg.NATS.URL == "" && !e.folder.Has(datafolder.NATSPart) {
+	if !cfg.NATS.External() && !e.folder.Has(datafolder.NATSPart) {
 		return report, errors.New("there is nothing to save: the data folder " + e.folder.Dir() + " has no streams yet")
 	}
 	cfg.NATS.Listen = new(string) // no other program need connect

@@ -62,7 +62,7 @@ type restore struct {
 	mark   string
 }
 
-func (r *restore) embedded() bool { return r.cfg.NATS.URL == "" }
+func (r *restore) embedded() bool { return !r.cfg.NATS.External() }
 
 // parts are what a restore makes in the data folder.
 func (r *restore) parts() []string {

@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,6 +37,8 @@ func TestContext(t *testing.T) {
 		return path
 	}
 	path := write("prod", `"inbox_prefix": "_INBOX_own", "jetstream_domain": "hub"`)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for _, name := range []string{"prod", path} {
 		cfg, err := stream.ReadContext(name)
 		require.NoError(t, err)
@@ -47,7 +50,7 @@ func TestContext(t *testing.T) {
 		_, err = js.Publish(t.Context(), "hookspan.events.a", nil)
 		require.NoError(t, err)
 		require.Equal(t, "hub", js.Options().Domain)
-		trial, err := stream.Try(t.Context(), cfg, rights.Rights{Publish: []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.A", "$KV.HOOKSPAN_POLLS.a"}})
+		trial, err := stream.Try(ctx, cfg, rights.Rights{Publish: []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.A", "$KV.HOOKSPAN_POLLS.a"}})
 		require.NoError(t, err)
 		require.Equal(t, []string{"$KV.HOOKSPAN_POLLS.a"}, trial.Missing)
 	}

@@ -112,9 +112,7 @@ func (t *Trial) Denied() error {
 // explainConnection says what to do about certificates that do not fit. It returns other errors as
 // they are.
 func explainConnection(err error) error {
-	unable := func(format string, args ...any) error {
-		return &Unable{What: UnableTLS, Text: fmt.Sprintf(format, args...), Err: err}
-	}
+	unable := func(text string) error { return &Unable{What: UnableTLS, Text: text, Err: err} }
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return unable("the certificate of NATS is of another time: renew it, or see to the clock of this machine")
 	}
