@@ -38,10 +38,12 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 		}
 		return nil
 	}))
-	named := testNamed.FindAllStringSubmatch(read(t, filepath.Join(root, "docs", "guarantees.md")), -1)
-	require.NotEmpty(t, named)
-	for _, found := range named {
-		require.True(t, exists[found[1]], "docs/guarantees.md names %s, and no package has a test of that name", found[1])
+	for _, page := range []string{"guarantees.md", "security.md"} {
+		named := testNamed.FindAllStringSubmatch(read(t, filepath.Join(root, "docs", page)), -1)
+		require.NotEmpty(t, named)
+		for _, found := range named {
+			require.True(t, exists[found[1]], "docs/%s names %s, and no package has a test of that name", page, found[1])
+		}
 	}
 }
 
