@@ -31,9 +31,6 @@ type Source struct {
 	Files []FolderFile
 	// Config is the configuration without secrets.
 	Config []byte
-	// Frozen: nothing moves, and the journal stays where it is. It has the durables that were
-	// paused for that, by stream and name, with the time until which they were paused before.
-	Frozen Paused
 }
 
 // FolderFile is a small file of a data folder.
@@ -59,11 +56,7 @@ func Write(ctx context.Context, src Source, sink Sink) (Manifest, error) {
 	w := &writer{src: src, sink: sink, manifest: Manifest{
 		Format: Format, Version: src.Version, From: time.Now().UTC(), Prefix: src.Names.Prefix, Store: src.Store, Running: src.Running, Streams: []Stream{},
 	}}
-	steps := w.live
-	if src.Frozen != nil {
-		steps = w.frozen
-	}
-	err := steps(ctx)
+	err := w.save(ctx)
 	if err == nil {
 		err = w.finish()
 	}
@@ -73,7 +66,7 @@ func Write(ctx context.Context, src Source, sink Sink) (Manifest, error) {
 	return w.manifest, nil
 }
 
-func (w *writer) live(ctx context.Context) error {
+func (w *writer) save(ctx context.Context) error {
 	n := w.src.Names
 	if err := w.journal(ctx, journalBeforeName); err != nil {
 		return err
@@ -116,14 +109,6 @@ func (w *writer) withoutMover(ctx context.Context) (err error) {
 		return err
 	}
 	return w.streams(ctx, hold.Paused(), n.EventsStream(), n.LaterStream())
-}
-
-// frozen saves the streams with the events last: with them everything is there that their
-// consumers need.
-func (w *writer) frozen(ctx context.Context) error {
-	n := w.src.Names
-	return w.streams(ctx, w.src.Frozen, n.ErasedStream(), n.AttemptsStream(), n.PollsStream(), n.UnconfirmedStream(), n.RefusedStream(),
-		n.QuarantineStream(), n.DeadStream(), n.AdvisoriesStream(), n.AlarmsStream(), n.LaterStream(), n.EventsStream())
 }
 
 // streams saves streams. Only that of the events must be there.
