@@ -166,10 +166,10 @@ func restoreStream(ctx context.Context, js jetstream.JetStream, config server.St
 		return fmt.Errorf("restoring %s: %w", config.Name, err)
 	}
 	chunk := make([]byte, min(chunkBytes, max(1<<10, js.Conn().MaxPayload()/2)))
-	for {
+	for send := sendFirst; ; send = sendPart {
 		n, err := io.ReadFull(data, chunk)
 		if n > 0 {
-			if err := sendPart(ctx, js, begun.DeliverSubject, chunk[:n], answerTime); err != nil {
+			if err := send(ctx, js, begun.DeliverSubject, chunk[:n], answerTime); err != nil {
 				return fmt.Errorf("restoring %s: %w", config.Name, err)
 			}
 		}
@@ -185,6 +185,26 @@ func restoreStream(ctx context.Context, js jetstream.JetStream, config server.St
 	}
 	return nil
 }
+
+// sendFirst is [sendPart] that waits until the parts have a reader: in a cluster the answer that
+// there is one is faster than the news of the reader.
+func sendFirst(ctx context.Context, js jetstream.JetStream, subject string, part []byte, within time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		err := sendPart(ctx, js, subject, part, within)
+		if !errors.Is(err, nats.ErrNoResponders) {
+			return err
+		}
+		select {
+		case <-waiting.Done():
+			return err
+		case <-time.After(readerPoll):
+		}
+	}
+}
+
+const readerPoll = 20 * time.Millisecond
 
 // restoreTime bounds what the server does once it has everything.
 const restoreTime = 10 * time.Minute

@@ -68,6 +68,10 @@ func Write(ctx context.Context, src Source, sink Sink) (Manifest, error) {
 
 func (w *writer) save(ctx context.Context) error {
 	n := w.src.Names
+	// Asked first, as nobody can be told of an error in the answer's status once something is written.
+	if _, err := w.src.JS.Stream(ctx, n.EventsStream()); err != nil {
+		return fmt.Errorf("stream %s: %w", n.EventsStream(), err)
+	}
 	if err := w.journal(ctx, journalBeforeName); err != nil {
 		return err
 	}

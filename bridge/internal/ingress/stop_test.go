@@ -41,6 +41,7 @@ func TestDeliveriesAreRefusedWhileTheLastAreFinished(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- b.stop() }()
 	<-b.refused(t)
+	require.Eventually(t, b.shut, patience, glance)
 	text := body("second")
 	for path, conn := range kept {
 		message := raw(t, text, len(text))

@@ -35,6 +35,13 @@ func (b *bench) refused(t testing.TB) <-chan struct{} {
 	return out
 }
 
+// shut reports whether deliveries are refused, which is a moment after connections are.
+func (b *bench) shut() bool {
+	b.drain.mu.Lock()
+	defer b.drain.mu.Unlock()
+	return b.drain.empty != nil
+}
+
 func dial(t testing.TB, b *bench) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", b.Addr().String())
