@@ -26,6 +26,10 @@ type BackupReport = backup.Manifest
 // the configuration without secrets. tell is called with the bytes that are written so far. The
 // error wraps [ErrFolderInUse] while a bridge runs.
 func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, tell func(bytes int64)) (report BackupReport, err error) {
+	settings := opts.readDocument().Settings(cfg)
+	own := *cfg
+	own.NATS.Listen = new(string) // no other program need connect
+	cfg = &own
 	e, err := newEnv(cfg, opts, nil)
 	if err != nil {
 		return report, err
@@ -37,7 +41,6 @@ func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, t
 	if !cfg.NATS.External() && !e.folder.Has(datafolder.NATSPart) {
 		return report, errors.New("there is nothing to save: the data folder " + e.folder.Dir() + " has no streams yet")
 	}
-	cfg.NATS.Listen = new(string) // no other program need connect
 	s, err := newStore(e)
 	if err != nil {
 		return report, err
@@ -65,7 +68,7 @@ func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, t
 	if err != nil {
 		return report, err
 	}
-	src, err := s.backupSource(opts.readDocument().Settings(cfg), opts.File, false)
+	src, err := s.backupSource(settings, opts.File, false)
 	if err == nil {
 		report, err = backup.Write(ctx, src, counted{to, tell})
 	}

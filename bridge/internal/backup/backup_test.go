@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -346,4 +347,44 @@ func TestHostileStream(t *testing.T) {
 	require.Equal(t, small.Names.EventsSubjects(), made.Subjects)
 	require.Error(t, to.Stream(t.Context(), "HOOKSPAN_DEAD", []byte(`{"config":{"name":"HOOKSPAN_DEAD","storage":"file","retention":"limits","discard":"new"},"state":{}}`), strings.NewReader("rubbish")))
 	require.NoError(t, to.Undo(t.Context()))
+}
+
+// unpausing is a JetStream whose durables can be paused once, and whose waiting events cannot be
+// saved before the second pause has failed.
+type unpausing struct {
+	jetstream.JetStream
+
+	later  string
+	failed chan struct{}
+	pauses atomic.Int32
+}
+
+func (u *unpausing) PauseConsumer(ctx context.Context, stream, name string, until time.Time) (*jetstream.ConsumerPauseResponse, error) {
+	switch u.pauses.Add(1) {
+	case 1:
+		return u.JetStream.PauseConsumer(ctx, stream, name, until)
+	case 2:
+		close(u.failed)
+	}
+	return nil, errors.New("not now")
+}
+
+func (u *unpausing) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if name == u.later && u.pauses.Load() > 0 {
+		<-u.failed
+	}
+	return u.JetStream.Stream(ctx, name)
+}
+
+// When the mover may have gone on meanwhile, something may be in neither stream: that is no backup.
+func TestMoverThatDidNotStayPaused(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t)
+	_, err := s.JS.CreateConsumer(t.Context(), s.Names.LaterStream(), jetstream.ConsumerConfig{Durable: "mover", AckPolicy: jetstream.AckExplicitPolicy})
+	require.NoError(t, err)
+	js := &unpausing{JetStream: s.JS, later: s.Names.LaterStream(), failed: make(chan struct{})}
+	dir, err := save(t, Source{JS: js, Names: s.Names})
+	require.ErrorContains(t, err, "did not stay paused")
+	_, err = Open(t.Context(), dir)
+	require.ErrorContains(t, err, "cut off")
 }

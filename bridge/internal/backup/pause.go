@@ -79,7 +79,7 @@ func (h *Hold) keep(ctx context.Context) {
 		}
 		if err := h.renew(ctx); err != nil && ctx.Err() == nil {
 			h.mu.Lock()
-			h.failed = err
+			h.failed = fmt.Errorf("the durables did not stay paused: %w", err)
 			h.mu.Unlock()
 		}
 	}
@@ -127,12 +127,12 @@ func (h *Hold) Err() error {
 }
 
 // Quiet returns once nothing that was delivered waits for its acknowledgement, or when within is
-// over. It returns how much waits then.
-func (h *Hold) Quiet(ctx context.Context, within time.Duration) (pending int, err error) {
+// over.
+func (h *Hold) Quiet(ctx context.Context, within time.Duration) error {
 	tick := time.NewTicker(quietPoll)
 	defer tick.Stop()
 	for end := time.Now().Add(within); ; {
-		pending = 0
+		pending := 0
 		err := h.each(func(stream, durable string, _ time.Time) error {
 			c, err := h.js.Consumer(ctx, stream, durable)
 			if err == nil {
@@ -141,11 +141,11 @@ func (h *Hold) Quiet(ctx context.Context, within time.Duration) (pending int, er
 			return err
 		})
 		if err != nil || pending == 0 || time.Now().After(end) {
-			return pending, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return pending, ctx.Err()
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}

@@ -108,8 +108,9 @@ func (w *writer) withoutMover(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, hold.Resume(context.WithoutCancel(ctx))) }()
-	if _, err := hold.Quiet(ctx, moverTime); err != nil {
+	// When the mover went on meanwhile, something may be in neither stream.
+	defer func() { err = errors.Join(err, hold.Resume(context.WithoutCancel(ctx)), hold.Err()) }()
+	if err := hold.Quiet(ctx, moverTime); err != nil {
 		return err
 	}
 	return w.streams(ctx, hold.Paused(), n.EventsStream(), n.LaterStream())
