@@ -98,7 +98,9 @@ func (p *provisioner) run(ctx context.Context) {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			wait = provisionRetry
-			if p.forwarder != nil && !errors.Is(err, stream.ErrUnfit) {
+			// Another server of the same NATS would be no better where settings are wrong.
+			_, unable := errors.AsType[*stream.Unable](err)
+			if p.forwarder != nil && !unable && !errors.Is(err, stream.ErrUnfit) {
 				p.forwarder.Unserved(err)
 			}
 			p.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))

@@ -74,7 +74,7 @@ func provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, 
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("provisioning stream %s: %w", want.Name, explain(err, want, len(all), cfg.StoreBytes()))
+			return fmt.Errorf("provisioning stream %s: %w", want.Name, explain(err, want, change != nil && !change.Created, len(all), cfg.StoreBytes()))
 		}
 	}
 	return nil

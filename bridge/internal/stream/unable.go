@@ -13,13 +13,15 @@ import (
 )
 
 // Unable is why a NATS cannot serve a bridge as it is, in one line that says what to do. It is an
-// [ErrUnfit].
+// [ErrUnfit], except when a stream that serves cannot be changed to what the configuration says.
 type Unable struct {
 	// What is version, limits, replicas, rights or tls.
 	What string
 	Text string
 	// Err is what NATS or the client says, nil when they say nothing.
 	Err error
+
+	serves bool
 }
 
 // What of [Unable].
@@ -40,11 +42,14 @@ func (u *Unable) Error() string {
 }
 
 // Unwrap returns what the error wraps.
-func (u *Unable) Unwrap() []error {
-	if u.Err == nil {
-		return []error{ErrUnfit}
+func (u *Unable) Unwrap() (errs []error) {
+	if !u.serves {
+		errs = append(errs, ErrUnfit)
 	}
-	return []error{ErrUnfit, u.Err}
+	if u.Err != nil {
+		errs = append(errs, u.Err)
+	}
+	return errs
 }
 
 // The oldest server that can serve a bridge: message schedules and atomic batches are of 2.12.
@@ -69,11 +74,11 @@ const (
 	maxStreamBytes   jetstream.ErrorCode = 10122
 )
 
-// explain says what to do about an error that making or changing a stream had. together are the
-// streams of a bridge, and bytes their sizes.
-func explain(err error, want jetstream.StreamConfig, together int, bytes int64) error {
+// explain says what to do about an error that making a stream had, or changing one that serves.
+// together are the streams of a bridge, and bytes their sizes.
+func explain(err error, want jetstream.StreamConfig, serves bool, together int, bytes int64) error {
 	unable := func(what, format string, args ...any) error {
-		return &Unable{What: what, Text: fmt.Sprintf(format, args...), Err: err}
+		return &Unable{What: what, Text: fmt.Sprintf(format, args...), Err: err, serves: serves}
 	}
 	switch {
 	case natserr.Is(err, natserr.NoPeers):

@@ -70,6 +70,22 @@ func TestNATSThatCannotServe(t *testing.T) {
 	}
 }
 
+// A stream that serves goes on serving when NATS cannot change it to what the configuration says.
+func TestStreamThatCannotBeChangedServes(t *testing.T) {
+	t.Parallel()
+	x := natstest.NewExternal(t, nil)
+	x.Start()
+	js := x.JetStream()
+	require.NoError(t, stream.Provision(t.Context(), js, wanted, zap.NewNop()))
+	more := wanted
+	more.Replicas = 3
+	err := stream.Provision(t.Context(), js, more, zap.NewNop())
+	var unable *stream.Unable
+	require.ErrorAs(t, err, &unable)
+	require.Equal(t, stream.UnableReplicas, unable.What)
+	require.NotErrorIs(t, err, stream.ErrUnfit)
+}
+
 func requireUnable(t *testing.T, err error, what, words string) {
 	t.Helper()
 	var unable *stream.Unable
