@@ -69,9 +69,8 @@ var errArchive = errors.New("it is no snapshot of a stream as nats-server 2.15 m
 
 // rewrite copies the archive of a stream and returns what the copy has. It holds one message at
 // a time. Consumers that are not durable are left out: nobody would find them again.
-func rewrite(to io.Writer, from io.Reader, e edit) (Content, error) {
+func rewrite(to io.Writer, from io.Reader, e edit) (c Content, err error) {
 	in := archive.NewReader(s2.NewReader(from))
-	var c Content
 	state, err := readState(in)
 	if err != nil {
 		return c, err
@@ -101,6 +100,7 @@ func rewrite(to io.Writer, from io.Reader, e edit) (Content, error) {
 	c.First, c.Last = state.FirstSeq, state.LastSeq
 
 	packed := s2.NewWriter(to)
+	defer func() { err = errors.Join(err, packed.Close()) }() // after an error too, which ends its goroutine
 	out := archive.NewWriter(packed)
 	if err := writeJSON(out, "state.json", state); err != nil {
 		return c, err
@@ -122,7 +122,7 @@ func rewrite(to io.Writer, from io.Reader, e edit) (Content, error) {
 			return c, err
 		}
 	}
-	return c, errors.Join(out.WriteHeader(&archive.Header{}), out.Flush(), packed.Close())
+	return c, errors.Join(out.WriteHeader(&archive.Header{}), out.Flush())
 }
 
 func readState(in *archive.Reader) (state server.StreamState, err error) {

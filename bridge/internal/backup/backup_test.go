@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -387,4 +388,24 @@ func TestMoverThatDidNotStayPaused(t *testing.T) {
 	require.ErrorContains(t, err, "did not stay paused")
 	_, err = Open(t.Context(), dir)
 	require.ErrorContains(t, err, "cut off")
+}
+
+// An archive that ends in the middle of its messages is an error, and leaves nothing behind that
+// goes on.
+func TestRewriteOfACutOffArchive(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t)
+	store(t, s, event, strings.Repeat("0123456789", 1000), "two")
+	dir, err := save(t, Source{JS: s.JS, Names: s.Names})
+	require.NoError(t, err)
+	packed, err := os.ReadFile(filepath.Join(dir, streamsPrefix+s.Names.EventsStream()+streamArchive))
+	require.NoError(t, err)
+	whole, err := io.ReadAll(s2.NewReader(bytes.NewReader(packed)))
+	require.NoError(t, err)
+	var cut bytes.Buffer
+	w := s2.NewWriter(&cut)
+	_, err = w.Write(whole[:len(whole)-200])
+	require.NoError(t, errors.Join(err, w.Close()))
+	_, err = rewrite(io.Discard, &cut, edit{})
+	require.Error(t, err)
 }
