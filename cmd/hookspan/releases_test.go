@@ -30,7 +30,8 @@ const releases = "testdata/releases"
 // What a release leaves behind: a bridge with its own NATS, in the folder bridge, that has handled
 // an event, given one up, put one off and one in the quarantine; and an ingress, in the folder
 // ingress, whose journal has an event that its NATS has not. The two commands of the first decide
-// what becomes of their events.
+// what becomes of their events; the spread delay of the last is always one that outlives its
+// durable (consumers.ShortRetryDelay).
 const releasedBridge = `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
@@ -39,7 +40,7 @@ consumers:
   archive: {enabled: false}
   works: {kind: exec, start: all, filter: {status: completed}, command: [/bin/true]}
   broken: {kind: exec, start: all, filter: {status: failed}, command: [%[1]s]}
-  patient: {kind: exec, start: all, filter: {status: canceled}, command: [%[1]s], retry: {first: 3m, max: 3m}}
+  patient: {kind: exec, start: all, filter: {status: canceled}, command: [%[1]s], retry: {first: 5m, max: 5m}}
 `
 
 const (

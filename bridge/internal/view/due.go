@@ -108,7 +108,7 @@ func (v *View) SetDue(_ context.Context, source, id string, due time.Time, polls
 type counts struct {
 	open, overdue int
 	oldest        time.Time
-	until         time.Time // when it is counted again
+	at, until     time.Time // when it was counted, and when it is counted again
 }
 
 // Counting may take a twentieth of the time once it takes longer than slowCount.
@@ -121,34 +121,34 @@ const (
 // now, and when the oldest of these was first seen. While there are so many that counting
 // takes its time, the answer may be some seconds old.
 func (v *View) Counts(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {
-	n, err := v.remembered(source, func() (n counts, err error) {
+	n, err := v.remembered(source, now, func() (n counts, err error) {
 		n.open, n.overdue, n.oldest, err = v.count(ctx, source, now)
 		return n, err
 	})
 	return n.open, n.overdue, n.oldest, err
 }
 
-// remembered returns what count does, or its last result while counting takes too long.
-func (v *View) remembered(name string, count func() (counts, error)) (counts, error) {
+// remembered returns what count does at now, or its last result while counting takes too long.
+func (v *View) remembered(name string, now time.Time, count func() (counts, error)) (counts, error) {
 	v.counting.Lock()
 	defer v.counting.Unlock()
-	began := time.Now()
-	if n := v.counted[name]; began.Before(n.until) {
+	if n := v.counted[name]; !now.Before(n.at) && now.Before(n.until) {
 		return n, nil
 	}
+	began := time.Now()
 	n, err := count()
 	if err != nil {
 		return counts{}, err
 	}
-	v.remember(name, n, began, 0)
+	v.remember(name, n, now, time.Since(began), 0)
 	return n, nil
 }
 
-// remember keeps a result when counting, which began then, took too long: for at least that time.
-// The caller holds the lock.
-func (v *View) remember(name string, n counts, began time.Time, least time.Duration) {
-	if took := time.Since(began); took > slowCount {
-		n.until = began.Add(max(countShare*took, least))
+// remember keeps a result of now when counting took too long: for at least that time. The caller
+// holds the lock.
+func (v *View) remember(name string, n counts, now time.Time, took, least time.Duration) {
+	if took > slowCount {
+		n.at, n.until = now, now.Add(max(countShare*took, least))
 		v.counted[name] = n
 	}
 }

@@ -65,7 +65,7 @@ func (v *View) Figures(ctx context.Context, now time.Time) (Figures, error) {
 	if err != nil {
 		return out, err
 	}
-	n, err := v.remembered(expiring, func() (counts, error) { return v.countExpiring(ctx, now) })
+	n, err := v.remembered(expiring, now, func() (counts, error) { return v.countExpiring(ctx, now) })
 	out.Unarchived, out.NextDeleted = n.open, n.oldest
 	return out, err
 }

@@ -30,7 +30,7 @@ func (v *View) Waiting(ctx context.Context, now time.Time) (out Waiting, err err
 		return out, err
 	}
 	v.counting.Lock()
-	v.remember(expiring, n, began, waitingKept)
+	v.remember(expiring, n, now, time.Since(began), waitingKept)
 	v.counting.Unlock()
 	out.Unarchived, out.NextDeleted = n.open, n.oldest
 	err = v.read(ctx, func(c *conn) error {

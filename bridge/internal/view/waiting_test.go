@@ -14,15 +14,12 @@ func TestSlowCountsAreRemembered(t *testing.T) {
 	v := filled(t, filepath.Join(t.TempDir(), "view.db"), 0, 1)
 	defer func() { require.NoError(t, v.drop()) }()
 	now := time.Now()
-	unarchived := func() int {
-		figures, err := v.Figures(t.Context(), now)
+	v.remember(expiring, counts{open: 7}, now, slowCount, waitingKept)
+	require.Empty(t, v.counted, "it was quick")
+	for at, want := range map[time.Duration]int{-1: 0, 0: 7, waitingKept - 1: 7, waitingKept: 0} {
+		v.remember(expiring, counts{open: 7}, now, slowCount+1, waitingKept)
+		figures, err := v.Figures(t.Context(), now.Add(at))
 		require.NoError(t, err)
-		return figures.Unarchived
+		require.Equal(t, want, figures.Unarchived, at)
 	}
-	v.remember(expiring, counts{open: 7}, now.Add(time.Hour), waitingKept) // it took less than nothing
-	require.Zero(t, unarchived(), "it was quick")
-	v.remember(expiring, counts{open: 7}, now.Add(-waitingKept/2), waitingKept)
-	require.Equal(t, 7, unarchived())
-	v.counted[expiring] = counts{open: 7, until: now.Add(-time.Second)}
-	require.Zero(t, unarchived(), "it is old")
 }
