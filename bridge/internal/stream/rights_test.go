@@ -75,6 +75,16 @@ func TestOneRightLessIsNamed(t *testing.T) {
 	}
 }
 
+// Two settings of the bridge look like rights that are missing, and the line names them.
+func TestMissingRightsNameTheSetting(t *testing.T) {
+	t.Parallel()
+	const grant = "let the operator of NATS grant that"
+	line := func(missing ...string) string { return (&stream.Trial{Missing: missing}).Denied().Error() }
+	require.Contains(t, line("_INBOX_hookspan.>"), "set nats.inbox_prefix to the inbox that this user has")
+	require.Contains(t, line("$JS.API.STREAM.CREATE.HOOKSPAN_EVENTS"), "set nats.provision: verify for this one; or "+grant)
+	require.Contains(t, line("hookspan.events.hookspan-doctor"), "in NATS: "+grant)
+}
+
 func without(list []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == one })
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -110,9 +111,23 @@ func (t *Trial) Denied() error {
 	if len(names) > shown {
 		names, more = names[:shown], fmt.Sprintf(" and %d more", len(t.Missing)-shown)
 	}
-	return &Unable{What: UnableRights, Text: "the user of the bridge may not use " + strings.Join(names, ", ") + more +
-		" in NATS: let the operator of NATS grant that. hookspan doctor names all of them, and deploy/nats has the rights of each role"}
+	return &Unable{What: UnableRights, Text: "the user of the bridge may not use " + strings.Join(names, ", ") + more + " in NATS: " + remedyOf(t.Missing)}
 }
+
+// remedyOf says what to do about missing rights: two settings of the bridge are often the reason.
+func remedyOf(missing []string) string {
+	has := func(right func(subject string) bool) bool { return slices.ContainsFunc(missing, right) }
+	text := "let the operator of NATS grant that. hookspan doctor names all of them, and deploy/nats has the rights of each role"
+	if has(func(s string) bool { return strings.Contains(s, ".STREAM.CREATE.") }) {
+		text = "have hookspan provision make the streams as a user who may, and set nats.provision: verify for this one; or " + text
+	}
+	if has(isInbox) {
+		text = "set nats.inbox_prefix to the inbox that this user has, in deploy/nats _INBOX_hookspan_ and the name of the user; or " + text
+	}
+	return text
+}
+
+func isInbox(subject string) bool { return strings.HasPrefix(subject, "_INBOX") }
 
 // explainConnection says what to do about certificates that do not fit. It returns other errors as
 // they are.
