@@ -21,7 +21,7 @@ import (
 // deployed returns the options of three servers as deploy/nats/cluster.conf says.
 func deployed(t *testing.T) (servers []*server.Options) {
 	t.Helper()
-	for _, role := range []string{"INGRESS", "CONSUMERS", "RECONCILER", "ADMIN", "PROVISION", "BACKUP", "SEARCH", "MONITOR"} {
+	for _, role := range []string{"BRIDGE", "INGRESS", "CONSUMERS", "RECONCILER", "ADMIN", "PROVISION", "BACKUP", "SEARCH", "MONITOR"} {
 		t.Setenv("HOOKSPAN_"+role+"_PASSWORD", "p")
 	}
 	t.Setenv("NATS_ROUTE_PASSWORD", "between")

@@ -19,6 +19,8 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/signing"
@@ -60,7 +62,7 @@ consumers:
 // deploy/nats/accounts.conf and no others. A webhook lives its whole life, operators do what they
 // may do, and the server refuses nothing.
 func TestEachRoleHasTheRightsItNeeds(t *testing.T) {
-	for _, role := range []string{"INGRESS", "CONSUMERS", "RECONCILER", "ADMIN", "PROVISION", "BACKUP", "SEARCH", "MONITOR"} {
+	for _, role := range []string{"BRIDGE", "INGRESS", "CONSUMERS", "RECONCILER", "ADMIN", "PROVISION", "BACKUP", "SEARCH", "MONITOR"} {
 		t.Setenv("HOOKSPAN_"+role+"_PASSWORD", "p")
 	}
 	accounts, err := server.ProcessConfigFile("../../deploy/nats/accounts.conf")
@@ -72,6 +74,13 @@ func TestEachRoleHasTheRightsItNeeds(t *testing.T) {
 	})
 	x.Log = log
 	x.Start()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	whole, err := stream.Try(ctx, stream.ExternalConfig{URL: x.URL(), User: "bridge", Password: func() string { return "p" }, InboxPrefix: "_INBOX_hookspan_bridge"},
+		rights.Of(bridge.Names{}, "_INBOX_hookspan_bridge", rights.Ingress, rights.Consumers, rights.Reconciler, rights.Admin))
+	require.NoError(t, err)
+	require.Empty(t, whole.Missing, "one process with all roles")
+	require.NotNil(t, whole.Sync, "the server tells when it syncs")
 	runLife(t, x)
 	log.mu.Lock()
 	defer log.mu.Unlock()

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(asService); address != "" { //nolint:forbidigo // before main runs there is nobody to pass it
 		serveAs(address, os.Args[1:])
 	}
+	if os.Getenv(asNATS) != "" { //nolint:forbidigo // before main runs there is nobody to pass it
+		serveNATS(os.Args[1:])
+	}
 	if os.Getenv(asHookspan) != "" { //nolint:forbidigo // before main runs there is nobody to pass it
 		main()
 	}

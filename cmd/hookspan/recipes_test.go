@@ -22,6 +22,7 @@ var recipePrograms = map[string][]string{
 	"chat.md":       {"python3"},
 	"fan-out.md":    {"python3"},
 	"handlers.md":   {"python3", "node", "npm"},
+	"own-nats.md":   {"openssl"},
 	"polling.md":    {"python3"},
 	"postgresql.md": {"psql"},
 	"thumbnails.md": {},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -67,6 +68,8 @@ const (
 	maxLines = 18
 	// asService makes the test binary be the service that a page calls billing, at this address.
 	asService = "HOOKSPAN_TEST_AS_SERVICE"
+	// asNATS makes the test binary be nats-server.
+	asNATS = "HOOKSPAN_TEST_AS_NATS"
 )
 
 var (
@@ -146,12 +149,16 @@ func openShell(t *testing.T, page string, environment ...string) *sitting {
 	if !strings.Contains(yaml, "ingress:") {
 		yaml += `ingress: {listen: "127.0.0.1:8080", public_url: "http://127.0.0.1:8080"}` + "\n"
 	}
+	if !strings.Contains(yaml, "nats:") {
+		yaml += `nats: {listen: "127.0.0.1:4222", events: {max_bytes: 64MiB}}` + "\n"
+	}
 	put(t, dir, "hookspan.yaml", s.toReal(yaml+`admin: {listen: "127.0.0.1:8081"}
-nats: {listen: "127.0.0.1:4222", events: {max_bytes: 64MiB}}
 `))
 	require.NoError(t, os.Symlink(self, filepath.Join(bin, "hookspan")))
 	service := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", asService, s.toReal("127.0.0.1:3000"), self)
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "billing"), []byte(service), 0o700))
+	server := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", asNATS, self)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "nats-server"), []byte(server), 0o700))
 
 	if strings.Contains(page, "hookspan-lossy") {
 		buildLossy(t, filepath.Join(bin, "hookspan-lossy"))
@@ -189,6 +196,23 @@ func serveAs(address string, args []string) {
 		}), ReadHeaderTimeout: patience}).ListenAndServe()
 	}
 	panic(err)
+}
+
+// serveNATS is nats-server until the process is ended.
+func serveNATS(args []string) {
+	opts, err := server.ConfigureOptions(flag.NewFlagSet("nats-server", flag.ExitOnError), args, nil, nil, nil)
+	if err == nil {
+		var s *server.Server
+		if s, err = server.NewServer(opts); err == nil {
+			s.ConfigureLogger()
+			err = server.Run(s)
+			s.WaitForShutdown()
+		}
+	}
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(0)
 }
 
 // transcribe runs a page, with more in the environment of its commands.

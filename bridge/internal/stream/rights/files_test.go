@@ -79,6 +79,22 @@ func table() string {
 	return b.String() + "\n"
 }
 
+// namedRights are those of a user of the files.
+type namedRights struct {
+	name string
+	rights.Rights
+}
+
+// users are those of the files: one for a process with all roles, and one for each role.
+func users() []namedRights {
+	const whole = "bridge"
+	out := []namedRights{{whole, rights.Of(bridge.Names{}, inboxOf(whole), rights.Ingress, rights.Consumers, rights.Reconciler, rights.Admin)}}
+	for _, role := range rights.Roles() {
+		out = append(out, namedRights{role.Name, rights.Of(bridge.Names{}, inboxOf(role.Name), role.Name)})
+	}
+	return out
+}
+
 func password(role string) string { return "$HOOKSPAN_" + strings.ToUpper(role) + "_PASSWORD" }
 
 // accountsConf is the file of accounts and users.
@@ -91,18 +107,23 @@ func accountsConf() string {
 # configuration takes other words for numbers.
 #
 # Each user has an inbox of its own. Set nats.inbox_prefix in the configuration of its process
-# to that inbox, such as ` + inboxOf("ingress") + `, and nats.provision to verify or none. A process with
-# several roles needs the rights of all of them.
+# to that inbox, such as ` + inboxOf("ingress") + `, and nats.provision to verify or none. One process with
+# all roles is user bridge; a process with one role is the user of that name.
+#
+# A server with accounts has JetStream in those that enable it and no longer in the default one,
+# where its streams were until now: docs/recipes/own-nats.md says how they come along.
 
 accounts {
   HOOKSPAN {
     jetstream: enabled
     users: [
 `)
-	for _, role := range rights.Roles() {
-		writeUser(&b, role.Name, rights.Of(bridge.Names{}, inboxOf(role.Name), role.Name))
+	for _, u := range users() {
+		writeUser(&b, u.name, u.Rights)
 	}
 	b.WriteString(`    ]
+    # When the servers sync, which hookspan doctor asks.
+    imports: [{service: {account: SYS, subject: "` + rights.SyncPolicy + `"}}]
     # What programs in accounts of their own may import, see below.
     exports: [
       {service: "$JS.API.INFO"}
@@ -129,6 +150,7 @@ accounts {
 
   # What watches the servers, such as "nats server report jetstream".
   SYS {
+    exports: [{service: "` + rights.SyncPolicy + `", accounts: [HOOKSPAN]}]
     users: [
       {user: monitor, password: $HOOKSPAN_MONITOR_PASSWORD, permissions: {
         publish: ["$SYS.REQ.SERVER.PING.>", "$SYS.REQ.ACCOUNT.PING.>"]
@@ -173,9 +195,8 @@ func nscCommands() string {
 set -eu
 account=${1:?usage: nsc.sh ACCOUNT}
 `)
-	for _, role := range rights.Roles() {
-		r := rights.Of(bridge.Names{}, inboxOf(role.Name), role.Name)
-		fmt.Fprintf(&b, "\nnsc edit signing-key --account \"$account\" --sk generate --role %s", role.Name)
+	for _, r := range users() {
+		fmt.Fprintf(&b, "\nnsc edit signing-key --account \"$account\" --sk generate --role %s", r.name)
 		flags := func(flag string, subjects []string) {
 			for chunk := range slices.Chunk(subjects, 4) {
 				fmt.Fprintf(&b, " \\\n  --%s '%s'", flag, strings.Join(chunk, ","))
@@ -186,7 +207,7 @@ account=${1:?usage: nsc.sh ACCOUNT}
 		if r.Answers {
 			b.WriteString(" \\\n  --allow-pub-response=-1 --response-ttl 2m")
 		}
-		fmt.Fprintf(&b, "\nnsc add user --account \"$account\" --name %s -K %s\n", role.Name, role.Name)
+		fmt.Fprintf(&b, "\nnsc add user --account \"$account\" --name %s -K %s\n", r.name, r.name)
 	}
 	return b.String()
 }
