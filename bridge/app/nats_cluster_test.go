@@ -18,8 +18,8 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// deployed returns the options of three servers as deploy/nats/cluster.conf says.
-func deployed(t *testing.T) (servers []*server.Options) {
+// deployed starts three servers as deploy/nats/cluster.conf says.
+func deployed(t *testing.T) (servers []*natstest.External) {
 	t.Helper()
 	for _, role := range []string{"BRIDGE", "INGRESS", "CONSUMERS", "RECONCILER", "ADMIN", "PROVISION", "BACKUP", "SEARCH", "MONITOR"} {
 		t.Setenv("HOOKSPAN_"+role+"_PASSWORD", "p")
@@ -41,43 +41,29 @@ func deployed(t *testing.T) (servers []*server.Options) {
 		require.NoError(t, err)
 		require.True(t, o.SyncAlways)
 		o.NoSigs, o.NoLog = true, true
-		servers = append(servers, o)
+		x := natstest.NewExternal(t, func(into *server.Options) { *into = *o })
+		x.Start()
+		servers = append(servers, x)
 	}
 	return servers
-}
-
-func startServer(t *testing.T, o *server.Options) *server.Server {
-	t.Helper()
-	s, err := server.NewServer(o)
-	require.NoError(t, err)
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
 }
 
 // Three servers run the files that operators deploy, and one of them is away. A webhook waits in the
 // journal until the streams are made, with three copies, of which one comes later. Streams that no
 // servers can keep are refused, and never made with fewer copies.
 func TestClusterOfTheDeployedFiles(t *testing.T) {
-	nodes := deployed(t)
-	first, second, third := startServer(t, nodes[0]), startServer(t, nodes[1]), startServer(t, nodes[2])
-	known := func(servers ...*server.Server) (n int) { // the leader alone tells
-		for _, s := range servers {
-			n += len(s.JetStreamClusterPeers())
-		}
-		return n
-	}
-	require.Eventually(t, func() bool { return known(first, second, third) == 3 }, time.Minute, 10*time.Millisecond)
-	third.Shutdown()
-	third.WaitForShutdown()
-	require.Eventually(t, func() bool { return known(first, second) == 2 }, time.Minute, 10*time.Millisecond, "the leader knows that it is away")
+	servers := deployed(t)
+	first, second, third := servers[0], servers[1], servers[2]
+	natstest.WaitForPeers(t, servers...)
+	third.Stop()
+	natstest.WaitForPeers(t, first, second)
 	getenv := func(name string) (string, bool) {
 		v, ok := map[string]string{"P": "p", "GET3W_WEBHOOK_SECRET": sampleSecret}[name]
 		return v, ok
 	}
 	load := func(user, more string) *config.Config {
 		cfg, err := config.Load(configFile(t, "data_dir: "+t.TempDir()+"\ningress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: {archive: {enabled: false}}\nnats: {url: \""+
-			first.ClientURL()+"\", user: "+user+", password: env:P, inbox_prefix: _INBOX_hookspan_"+user+", events: {max_bytes: 64MiB}, provision: verify}\n"+more))
+			first.URL()+"\", user: "+user+", password: env:P, inbox_prefix: _INBOX_hookspan_"+user+", events: {max_bytes: 64MiB}, provision: verify}\n"+more))
 		require.NoError(t, err)
 		return cfg
 	}
@@ -95,7 +81,7 @@ func TestClusterOfTheDeployedFiles(t *testing.T) {
 	require.ErrorContains(t, err, "start those that are away, or set nats.replicas and nats.placement")
 	_, err = Provision(t.Context(), load("provision", ""), Options{Getenv: getenv, Log: io.Discard})
 	require.NoError(t, err)
-	nc, err := nats.Connect(first.ClientURL(), nats.UserInfo("admin", "p"), nats.CustomInboxPrefix("_INBOX_hookspan_admin"))
+	nc, err := nats.Connect(first.URL(), nats.UserInfo("admin", "p"), nats.CustomInboxPrefix("_INBOX_hookspan_admin"))
 	require.NoError(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)

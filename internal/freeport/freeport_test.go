@@ -25,3 +25,18 @@ func TestNext(t *testing.T) {
 		seen[port] = true
 	}
 }
+
+// The ports of a block that another process holds are given to nobody else.
+func TestBlockOfAnotherProcess(t *testing.T) {
+	one, err := Next()
+	require.NoError(t, err)
+	start := first + ((one-first)/block+1)%(count/block)*block
+	if other, err := listen(start); err == nil { // otherwise a process holds it really
+		defer func() { require.NoError(t, other.Close()) }()
+	}
+	for range 2 * block {
+		port, err := Next()
+		require.NoError(t, err)
+		require.NotEqual(t, start, port/block*block)
+	}
+}

@@ -25,7 +25,8 @@ type External struct {
 	opts *server.Options
 	s    *server.Server
 
-	// Log has what the server logs, unless it is nil. Set it before Start.
+	// Log has what the server logs. A test that fails shows what it warns of, unless it is set to
+	// another before Start.
 	Log server.Logger
 }
 
@@ -33,14 +34,20 @@ type External struct {
 // change may be nil.
 func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	t.Helper()
-	x := &External{t: t, opts: &server.Options{
+	warnings := &said{}
+	x := &External{t: t, Log: warnings, opts: &server.Options{
 		Host: "127.0.0.1", Port: FreePort(t), JetStream: true, StoreDir: t.TempDir(),
 		NoSigs: true, NoLog: true, SyncAlways: true,
 	}}
 	if change != nil {
 		change(x.opts)
 	}
-	t.Cleanup(x.Stop)
+	t.Cleanup(func() {
+		x.Stop()
+		if text := warnings.String(); t.Failed() && text != "" {
+			t.Logf("the NATS server %s %s has said:\n%s", x.opts.ServerName, x.URL(), text)
+		}
+	})
 	return x
 }
 
@@ -69,9 +76,7 @@ func (x *External) Start() {
 	var err error
 	x.s, err = server.NewServer(x.opts.Clone())
 	require.NoError(x.t, err)
-	if x.Log != nil {
-		x.s.SetLoggerV2(x.Log, x.opts.Debug, x.opts.Trace, false)
-	}
+	x.s.SetLoggerV2(x.Log, x.opts.Debug, x.opts.Trace, false)
 	x.s.Start()
 	require.True(x.t, x.s.ReadyForConnections(patience))
 }

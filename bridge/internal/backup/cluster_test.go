@@ -1,45 +1,15 @@
 package backup
 
 import (
-	"fmt"
-	"net/url"
+	"context"
+	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/internal/natstest"
 )
-
-// cluster starts three servers and returns one that answers for all.
-func cluster(t *testing.T) *natstest.External {
-	t.Helper()
-	var routes []*url.URL
-	ports := []int{natstest.FreePort(t), natstest.FreePort(t), natstest.FreePort(t)}
-	for _, port := range ports {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
-	}
-	var first *natstest.External
-	for i, port := range ports {
-		x := natstest.NewExternal(t, func(o *server.Options) {
-			o.ServerName, o.Routes = fmt.Sprint("n", i), routes
-			o.Cluster = server.ClusterOpts{Name: "three", Host: "127.0.0.1", Port: port}
-		})
-		x.Start()
-		if first == nil {
-			first = x
-		}
-	}
-	js := first.JetStream()
-	require.Eventually(t, func() bool { // every peer takes part
-		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "TRY", Replicas: 3})
-		return err == nil
-	}, time.Minute, 100*time.Millisecond)
-	require.NoError(t, js.DeleteStream(t.Context(), "TRY"))
-	return first
-}
 
 // From one replica to three and back: everything is as it was, and so are the durables.
 func TestThreeReplicasAndBack(t *testing.T) {
@@ -56,7 +26,7 @@ func TestThreeReplicasAndBack(t *testing.T) {
 	dir, err := save(t, Source{JS: s.JS, Names: s.Names})
 	require.NoError(t, err)
 
-	three := cluster(t).JetStream()
+	three := natstest.StartCluster(t)[0].JetStream()
 	_, err = restore(t, three, dir)
 	require.NoError(t, err)
 	events, err := three.Stream(t.Context(), s.Names.EventsStream())
@@ -77,4 +47,51 @@ func TestThreeReplicasAndBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "c", string(m.Data()))
 	require.Equal(t, []string{"a", "b", "c", "d"}, bodies(t, one, s.Names.EventsStream()))
+}
+
+// silent is a JetStream that leaves the first question about a stream and the first about a durable
+// without an answer, as one without a leader does.
+type silent struct {
+	jetstream.JetStream
+
+	stream, durable atomic.Bool
+}
+
+func (s *silent) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if s.stream.CompareAndSwap(false, true) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	of, err := s.JetStream.Stream(ctx, name)
+	return silentStream{of, s}, err
+}
+
+type silentStream struct {
+	jetstream.Stream
+
+	js *silent
+}
+
+func (s silentStream) Consumer(ctx context.Context, name string) (jetstream.Consumer, error) {
+	if s.js.durable.CompareAndSwap(false, true) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Stream.Consumer(ctx, name)
+}
+
+// What is not answered, because a leader is not elected yet, is asked again.
+func TestRestoreAsksAgain(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t)
+	store(t, s, event, "a")
+	_, err := s.JS.CreateConsumer(t.Context(), s.Names.EventsStream(), jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
+	require.NoError(t, err)
+	dir, err := save(t, Source{JS: s.JS, Names: s.Names})
+	require.NoError(t, err)
+	b, err := Open(t.Context(), dir)
+	require.NoError(t, err)
+	js := &silent{JetStream: empty(t).JetStream()}
+	require.NoError(t, NewTarget(js, small, func(string) {}).Restore(t.Context(), b))
+	require.True(t, js.stream.Load() && js.durable.Load())
 }

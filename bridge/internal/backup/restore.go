@@ -174,13 +174,36 @@ func (t *Target) configOf(saved server.StreamConfig) (server.StreamConfig, error
 	return saved, nil
 }
 
+// askTime bounds a question that is asked again. A stream or durable whose leader is not elected
+// yet leaves one without an answer, and answers the next.
+const askTime = 5 * time.Second
+
+func (t *Target) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return t.js.Stream(ctx, name)
+}
+
+func position(ctx context.Context, stream jetstream.Stream, d Durable) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	c, err := stream.Consumer(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	if is := c.CachedInfo(); is.Delivered.Stream != d.Delivered || is.AckFloor.Stream != d.Acknowledged {
+		return fmt.Errorf("it has delivered %d and acknowledged up to %d, and %d and %d were saved", is.Delivered.Stream, is.AckFloor.Stream, d.Delivered, d.Acknowledged)
+	}
+	return nil
+}
+
 // settled waits until every replica of a stream has all of it.
 func (t *Target) settled(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, restoreTime)
 	defer cancel()
 	retry := backoff.Backoff{First: 20 * time.Millisecond, Max: time.Second}
 	for {
-		s, err := t.js.Stream(ctx, name)
+		s, err := t.stream(ctx, name)
 		if err == nil && current(s.CachedInfo()) {
 			return nil
 		}
@@ -222,7 +245,7 @@ func (t *Target) Verify(ctx context.Context, saved []Stream) error {
 func (t *Target) verify(ctx context.Context, s Stream) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
-	stream, err := t.js.Stream(ctx, s.Name)
+	stream, err := t.stream(ctx, s.Name)
 	if err != nil {
 		return fmt.Errorf("looking at %s after its restore: %w", s.Name, err)
 	}
@@ -233,13 +256,9 @@ func (t *Target) verify(ctx context.Context, s Stream) error {
 	retry := backoff.Backoff{First: 20 * time.Millisecond, Max: time.Second}
 	for _, d := range s.Durables {
 		for {
-			c, err := stream.Consumer(ctx, d.Name)
+			err := position(ctx, stream, d)
 			if err == nil {
-				info := c.CachedInfo()
-				if info.Delivered.Stream == d.Delivered && info.AckFloor.Stream == d.Acknowledged {
-					break
-				}
-				err = fmt.Errorf("it has delivered %d and acknowledged up to %d, and %d and %d were saved", info.Delivered.Stream, info.AckFloor.Stream, d.Delivered, d.Acknowledged)
+				break
 			}
 			if backoff.Sleep(ctx, retry.Next()); ctx.Err() != nil {
 				return fmt.Errorf("durable %s of %s is not where it was: %w", d.Name, s.Name, err)
