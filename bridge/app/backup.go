@@ -143,6 +143,9 @@ func (a *App) sendBackup(ctx context.Context, begin func(contentType string) io.
 	wire := backup.NewWire(&to)
 	to.begin = func() io.Writer { return begin(wire.ContentType()) }
 	_, err = backup.Write(ctx, src, wire)
+	if to.w == nil && errors.Is(err, backup.ErrServer) {
+		return adminapi.CannotServe{Text: err.Error()}
+	}
 	if to.w == nil {
 		return err
 	}

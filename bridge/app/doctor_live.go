@@ -28,11 +28,15 @@ func (e *examination) live(ctx context.Context) {
 	}
 	status := a.view.Status()
 	e.report.View(status.UpToDate, status.Error)
-	e.activeAlarms(ctx)
 	store := doctor.Store{Embedded: a.store.embedded != nil, Quorum: a.cfg.Ingress.Ack != config.AckLocal}
-	if !store.Embedded && !e.reached(ctx, &store) {
+	why := ""
+	if !store.Embedded {
+		why = e.reached(ctx, &store)
+	}
+	e.activeAlarms(ctx, why != "")
+	if why != "" {
 		for _, check := range []string{doctor.CheckFsync, doctor.CheckReplicas, doctor.CheckRights, doctor.CheckStreams, doctor.CheckWindow} {
-			e.report.Unknown(check, "NATS does not answer")
+			e.report.Unknown(check, why)
 		}
 		return
 	}
@@ -43,10 +47,15 @@ func (e *examination) live(ctx context.Context) {
 	}
 }
 
-func (e *examination) activeAlarms(ctx context.Context) {
+// activeAlarms examines those that NATS has kept. Without it new ones are in the log alone.
+func (e *examination) activeAlarms(ctx context.Context, unkept bool) {
 	active, err := e.running.view.ActiveAlarms(ctx, time.Now())
 	if err != nil {
 		e.report.Unknown(doctor.CheckAlarms, err.Error())
+		return
+	}
+	if unkept && len(active) == 0 {
+		e.report.Unknown(doctor.CheckAlarms, "NATS keeps none now: see the log, and the metric hookspan_alarms_active")
 		return
 	}
 	var list []doctor.Alarm
@@ -57,8 +66,8 @@ func (e *examination) activeAlarms(ctx context.Context) {
 }
 
 // reached examines the connection to an external NATS by one of its own, and what may be done
-// there.
-func (e *examination) reached(ctx context.Context, store *doctor.Store) bool {
+// there. It returns why the streams there cannot be examined, if they cannot.
+func (e *examination) reached(ctx context.Context, store *doctor.Store) (why string) {
 	a := e.running
 	external, err := externalConfig(a.cfg.NATS, a.getenv, zap.NewNop())
 	var trial *stream.Trial
@@ -69,7 +78,11 @@ func (e *examination) reached(ctx context.Context, store *doctor.Store) bool {
 	}
 	if err != nil {
 		e.report.Connection(doctor.Connection{Why: err.Error()})
-		return false
+		return "NATS does not answer"
+	}
+	if trial.Unfit != nil {
+		e.report.Connection(doctor.Connection{Connected: true, Unfit: trial.Unfit.Error()})
+		return "this NATS cannot serve"
 	}
 	e.report.Connection(doctor.Connection{Connected: true, Local: trial.Local, TLS: trial.TLS})
 	e.report.Rights(len(trial.Tried), trial.Missing)
@@ -77,7 +90,7 @@ func (e *examination) reached(ctx context.Context, store *doctor.Store) bool {
 	if trial.Sync != nil {
 		store.Sync = &doctor.Sync{Always: trial.Sync.Always, Interval: trial.Sync.Interval}
 	}
-	return true
+	return ""
 }
 
 func (e *examination) streams(ctx context.Context, store *doctor.Store) {

@@ -103,7 +103,9 @@ func (p *provisioner) run(ctx context.Context) {
 			if p.forwarder != nil && !unable && !errors.Is(err, stream.ErrUnfit) {
 				p.forwarder.Unserved(err)
 			}
-			p.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
+			if !unable { // its alarm says so
+				p.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
+			}
 		case err == nil && !reached && p.publish.Conn().IsConnected():
 			reached = true
 			p.warnOfSmallPayload()

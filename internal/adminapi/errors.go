@@ -28,3 +28,10 @@ var ErrConsumerExists = errors.New("consumer exists")
 
 // ErrNoArchive means that no archive of the configuration has the address.
 var ErrNoArchive = errors.New("no archive has this address")
+
+// CannotServe is the error of a call for which NATS is not what it needs to be. The text is for the
+// caller, and says what to do.
+type CannotServe struct{ Text string }
+
+// Error implements error.
+func (c CannotServe) Error() string { return c.Text }

@@ -24,6 +24,9 @@ func (s *Server) explained(next echo.HandlerFunc) echo.HandlerFunc {
 		if _, told := errors.AsType[*echo.HTTPError](err); err == nil || told {
 			return err
 		}
+		if cannot, is := errors.AsType[adminapi.CannotServe](err); is {
+			return unavailable(cannot.Text)
+		}
 		switch {
 		case errors.Is(err, adminapi.ErrUnavailable):
 			return unavailable(toldNoView)

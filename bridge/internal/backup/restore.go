@@ -69,14 +69,17 @@ func (t *Target) Check(ctx context.Context) error {
 	return nil
 }
 
-// checkServer returns an error for a server that makes snapshots of another kind.
+// ErrServer is wrapped by the error of a server that makes snapshots of another kind.
+var ErrServer = errors.New("snapshots need nats-server 2.15 or newer")
+
+// checkServer returns an [ErrServer] unless snapshots are those that this package knows.
 func checkServer(js jetstream.JetStream) error {
 	var major, minor int
 	version := js.Conn().ConnectedServerVersion()
 	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n == 2 && (major > 2 || major == 2 && minor >= 15) {
 		return nil
 	}
-	return fmt.Errorf("nats-server is %s, and snapshots need 2.15 or newer: update it, or save its streams with nats stream backup", version)
+	return fmt.Errorf("%w, and NATS has %.20s: upgrade it, or let nats stream backup and nats stream restore copy the streams", ErrServer, version)
 }
 
 // Restore makes the streams of a backup and returns when all of it is in NATS and was counted.

@@ -68,6 +68,9 @@ func Write(ctx context.Context, src Source, sink Sink) (Manifest, error) {
 
 func (w *writer) save(ctx context.Context) error {
 	n := w.src.Names
+	if err := checkServer(w.src.JS); err != nil {
+		return err
+	}
 	// Asked first, as nobody can be told of an error in the answer's status once something is written.
 	if _, err := w.src.JS.Stream(ctx, n.EventsStream()); err != nil {
 		return fmt.Errorf("stream %s: %w", n.EventsStream(), err)

@@ -66,6 +66,7 @@ func TestFindingsAppearAndGo(t *testing.T) {
 		"replica that is away":             {streams(Stream{Name: "S", Lagging: []string{"n2"}}), warning, CheckStreams, "n2", streams(Stream{Name: "S"}), ok},
 		"short window":                     {window(time.Hour), problem, CheckWindow, "a needs 1h1m0s", window(2 * time.Hour), ok},
 		"no connection":                    {connection(Connection{Why: "it is down"}), problem, CheckNATS, "it is down", connection(Connection{Connected: true, TLS: true}), ""},
+		"server that is too old":           {connection(Connection{Connected: true, TLS: true, Unfit: "it is too old: upgrade it"}), problem, CheckNATS, "upgrade it", connection(Connection{Connected: true, TLS: true}), ""},
 		"connection in clear":              {connection(Connection{Connected: true}), warning, CheckNATSTLS, "in clear", connection(Connection{Connected: true, Local: true}), ok},
 		"missing right":                    {rights("$JS.API.X"), problem, CheckRights, "may not do that", rights(), ok},
 		"journal in memory":                {disk(Disk{Kind: Memory, Journal: true, Free: 1 << 40}), problem, CheckJournal, "in memory only", disk(Disk{Journal: true, Free: 1 << 40}), ok},

@@ -119,8 +119,8 @@ type Connection struct {
 	Connected bool
 	// Local: the server is on this machine. TLS: the connection is encrypted.
 	Local, TLS bool
-	// Why it is not connected.
-	Why string
+	// Why it is not connected, and Unfit why the server that is reached cannot serve.
+	Why, Unfit string
 }
 
 // Connection judges it.
@@ -129,6 +129,8 @@ func (r *Report) Connection(c Connection) {
 	case !c.Connected:
 		r.problem(CheckNATS, "", "start NATS, or repair nats.url and its credentials: webhooks wait in the journal meanwhile, if there is one", "there is no connection to NATS: %s", c.Why)
 		return
+	case c.Unfit != "":
+		r.problem(CheckNATS, "", "webhooks wait in the journal meanwhile, if there is one", "%s", c.Unfit)
 	case !c.Local && !c.TLS:
 		r.warning(CheckNATSTLS, "", "give NATS a certificate and write tls:// in nats.url", "events and credentials travel to NATS in clear")
 	default:

@@ -23,6 +23,8 @@ type Trial struct {
 	TLS, Local bool
 	// Servers is how many servers the cluster tells of, 0 for one that stands alone.
 	Servers int
+	// Unfit is an [Unable] when the server is too old, nil otherwise.
+	Unfit error
 	// Sync is nil when the server does not tell, or need does not have [rights.SyncPolicy].
 	Sync *SyncPolicy
 }
@@ -75,7 +77,7 @@ func Try(ctx context.Context, cfg ExternalConfig, need rights.Rights) (*Trial, e
 		return nil, explainConnection(err)
 	}
 	defer nc.Close()
-	t := &Trial{Tried: tried(need)}
+	t := &Trial{Tried: tried(need), Unfit: checkVersion(nc)}
 	if slices.Contains(need.Publish, rights.SyncPolicy) {
 		t.Sync = syncPolicy(ctx, nc)
 	}
