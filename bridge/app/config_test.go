@@ -48,4 +48,8 @@ func TestConfigInForce(t *testing.T) {
 	require.Equal(t, []string{"journal.max_bytes"}, c.Restart)
 	require.Equal(t, "2GiB", values["journal.max_bytes"].Value, "what the file says is not in force")
 	require.Equal(t, []any{"file:" + filepath.Join(dir, "two")}, values["sources.get3w.secrets"].Value)
+
+	// Its secret is not there, so this is never in force.
+	require.NoError(t, os.WriteFile(a.opts.File, []byte("data_dir: "+dir+"\n"+freePorts+"sources: {get3w: {kind: get3w, secrets: [\"file:"+filepath.Join(dir, "three")+"\"]}}\n"), 0o600))
+	require.Equal(t, []string{"file:" + filepath.Join(dir, "two")}, a.sourceList().Sources[0].Secrets)
 }

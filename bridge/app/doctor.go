@@ -64,7 +64,7 @@ func (o *doctorOperator) Doctor(ctx context.Context) adminapi.Doctor {
 	}
 	examining, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	e := examination{cfg: o.app.sourcesOfNow(), getenv: o.app.getenv, userAgent: o.app.userAgent(), running: o.app}
+	e := examination{cfg: o.app.force.Load().cfg, getenv: o.app.getenv, userAgent: o.app.userAgent(), running: o.app}
 	e.configured(examining)
 	e.live(examining)
 	d := e.report.Result(time.Now().UTC())
@@ -72,16 +72,6 @@ func (o *doctorOperator) Doctor(ctx context.Context) adminapi.Doctor {
 		o.last = d
 	}
 	return d
-}
-
-// sourcesOfNow returns the configuration of the start, with the sources of the file as it is now,
-// which are read again while the bridge runs.
-func (a *App) sourcesOfNow() *config.Config {
-	cfg := *a.cfg
-	if now, _, err := a.opts.load(); err == nil && a.opts.File != "" {
-		cfg.Sources, cfg.Admin.Tokens = now.Sources, now.Admin.Tokens
-	}
-	return &cfg
 }
 
 // examination collects the findings about one deployment.

@@ -8,7 +8,7 @@ import (
 
 // sourceList returns the senders whose webhooks this process takes.
 func (a *App) sourceList() adminapi.SourceList {
-	cfg := a.sourcesOfNow()
+	cfg := a.force.Load().cfg
 	base, public := strings.TrimSuffix(cfg.Ingress.PublicURL, "/"), cfg.Ingress.PublicURL != ""
 	if !public {
 		base = a.webhooksURL()

@@ -31,7 +31,7 @@ func (a *App) sendTest(ctx context.Context, name string) (adminapi.TestEvent, er
 	refuse := func(status int, format string, args ...any) (adminapi.TestEvent, error) {
 		return adminapi.TestEvent{}, &adminapi.Refusal{Status: status, Detail: fmt.Sprintf(format, args...)}
 	}
-	cfg := a.sourcesOfNow()
+	cfg := a.force.Load().cfg
 	s, ok := cfg.Sources[name]
 	switch {
 	case !ok:
