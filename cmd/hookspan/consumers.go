@@ -74,7 +74,7 @@ type consumersAddCmd struct {
 	Source        nameList      `placeholder:"NAME" help:"Only of these sources."`
 	Status        nameList      `placeholder:"WORD" help:"Only of these statuses; completed and failed otherwise, and * is every one."`
 	Model         name          `placeholder:"GLOB" help:"Only of these models: whole parts, and one * at the end, such as google/*."`
-	Start         string        `default:"new" placeholder:"WHERE" help:"Where it begins: new, all, or a time."`
+	Start         startPoint    `default:"new" placeholder:"WHERE" help:"Where it begins: new, all, a time, or so long ago, such as 72h."`
 	Lease         time.Duration `default:"30s" help:"How long an event that was delivered may stay without an answer, in whole seconds."`
 	MaxDeliveries int           `default:"20" placeholder:"N" help:"How often an event is delivered before it becomes a dead letter."`
 }
@@ -82,7 +82,7 @@ type consumersAddCmd struct {
 func (c *consumersAddCmd) Run(e *env) error {
 	var state adminapi.ConsumerState
 	call := adminapi.AddCall{
-		Name: c.Name, Start: c.Start,
+		Name: c.Name, Start: string(c.Start),
 		FilterCall:   adminapi.FilterCall{Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model)},
 		LeaseSeconds: int(c.Lease / time.Second), MaxDeliveries: c.MaxDeliveries,
 	}

@@ -88,6 +88,22 @@ func (m moment) query() string {
 	return m.UTC().Format(time.RFC3339Nano)
 }
 
+// startPoint is a flag: where a durable begins, as the API names it. A time may be how long ago it was.
+type startPoint string
+
+func (p *startPoint) UnmarshalText(text []byte) error {
+	*p = startPoint(text)
+	if *p == "new" || *p == "all" {
+		return nil
+	}
+	var at moment
+	if err := at.UnmarshalText(text); err != nil {
+		return errors.New("write new, all, a time such as 2026-01-31T15:04:05Z, or how long ago it was, such as 72h")
+	}
+	*p = startPoint(at.query())
+	return nil
+}
+
 // ahead is a flag: a time to come, or in how long it comes.
 type ahead struct{ time.Time }
 

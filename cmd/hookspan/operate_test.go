@@ -127,7 +127,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 		require.Equal(t, 1, code, wrong)
 		require.Contains(t, stderr, why, wrong)
 	}
-	for _, wrong := range []string{"consumers seek team", "consumers seek team --first --new", "dead redrive", "dead drop", "events replay", "events list --since soon"} {
+	for _, wrong := range []string{"consumers seek team", "consumers seek team --first --new", "dead redrive", "dead drop", "events replay", "events list --since soon", "consumers add late --start soon"} {
 		code, _, stderr := runVerb(append(strings.Fields(wrong), "--api", p.ready.Admin)...)
 		require.Equal(t, 2, code, wrong)
 		require.NotEmpty(t, stderr, wrong)
@@ -144,6 +144,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 
 	// A durable that is added, for the user that nats-env prints.
 	require.Contains(t, p.says("consumers", "add", "mine", "--status", "completed", "--start", "all"), "mine: added, 3 events pending")
+	require.Contains(t, p.says("consumers", "add", "late", "--status", "completed", "--start", "1h"), "late: added, 3 events pending")
 	code, _, stderr = runVerb("consumers", "add", "mine", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "There is a consumer of that name")
