@@ -19,13 +19,15 @@ import (
 
 // recipePrograms are what a recipe needs beside Go.
 var recipePrograms = map[string][]string{
-	"chat.md":       {"python3"},
-	"fan-out.md":    {"python3"},
-	"handlers.md":   {"python3", "node", "npm"},
-	"own-nats.md":   {"openssl"},
-	"polling.md":    {"python3"},
-	"postgresql.md": {"psql"},
-	"thumbnails.md": {},
+	"chat.md":          {"python3"},
+	"fan-out.md":       {"python3"},
+	"handlers.md":      {"python3", "node", "npm"},
+	"late-consumer.md": {},
+	"own-nats.md":      {"openssl"},
+	"rotate.md":        {"openssl", "curl"},
+	"polling.md":       {"python3"},
+	"postgresql.md":    {"psql"},
+	"thumbnails.md":    {},
 }
 
 // Every program and command of a recipe does what the page says. The files and the commands are
