@@ -121,12 +121,16 @@ func (a *attempt) claim(ctx context.Context) ready {
 
 // mayTakeOver reports whether the attempt that the record calls running has ended. The server
 // delivers a message again only when no worker has extended the lease. An attempt on another
-// copy of the event has ended when its claim was not renewed for long enough.
+// copy of the event has ended when this process has not seen its claim renewed for long enough.
 func (a *attempt) mayTakeOver() bool {
 	if a.past.Seq == a.seq && a.delivery > a.past.Delivery {
 		return true
 	}
-	return time.Since(a.past.At) > claimLeases*a.consumer.cfg.Lease
+	if a.consumer.claims.unchanged(a.key, a.revision) <= claimLeases*a.consumer.cfg.Lease {
+		return false
+	}
+	a.consumer.claims.forget(a.key)
+	return true
 }
 
 // errOtherCopy says that another worker handles another copy of the event now.

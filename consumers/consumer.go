@@ -65,6 +65,7 @@ type Consumer struct {
 	room    *waitbudget.Room // for events that wait in the stream for waiting events
 	short   time.Duration    // the longest wait with the durable, ShortRetryDelay except in tests
 	waits   waits            // of events with the durable
+	claims  claimsSeen       // of other workers, where the consumer acts once
 	log     *slog.Logger
 	reports *reporter
 	metrics *metrics

@@ -174,10 +174,42 @@ func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
 		seen <- AttemptOf(ctx)
 		return nil
-	}, Config{Once: true})
+	}, Config{Once: true, Lease: time.Second})
 	b.publish("pred_1")
 	require.True(t, next(t, seen).Repeat)
-	require.Equal(t, "+ACK", next(t, wire))
+	for text := next(t, wire); text != "+ACK"; text = next(t, wire) {
+		require.Contains(t, text, "-NAK")
+	}
+}
+
+// A claim of a process whose clock is an hour behind is its own for as long as it renews it.
+func TestOnceLeavesTheClaimOfASlowClock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	wire := b.verdicts("team")
+	ev := natstest.Event("pred_1")
+	l, err := attemptrecord.Open(context.Background(), b.JS, b.Names, "team", time.Hour)
+	require.NoError(t, err)
+	var revision uint64
+	renew := func() {
+		revision, err = l.Swap(context.Background(), attemptrecord.OnceKey(ev), attemptrecord.Record{
+			Event: ev.ID, State: attemptrecord.Running, Seq: 99, Delivery: 1, At: time.Now().Add(-time.Hour),
+		}, revision)
+		require.NoError(t, err)
+	}
+	renew()
+	var calls atomic.Int32
+	b.run(func(context.Context, *bridge.Event) error { calls.Add(1); return nil }, Config{Once: true, Lease: time.Second})
+	b.publish("pred_1")
+	for range claimLeases + 2 {
+		require.Contains(t, next(t, wire), "-NAK")
+		renew()
+	}
+	require.Zero(t, calls.Load())
+	for text := next(t, wire); text != "+ACK"; text = next(t, wire) {
+		require.Contains(t, text, "-NAK")
+	}
+	require.EqualValues(t, 1, calls.Load())
 }
 
 // Another copy of an event that is being handled waits, and finds it done.

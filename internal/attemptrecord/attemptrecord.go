@@ -50,7 +50,7 @@ type Record struct {
 	// are accounted for.
 	Seq      uint64 `json:"seq,omitempty"`
 	Delivery uint64 `json:"delivery,omitempty"`
-	// At is when the running attempt last reported that it runs.
+	// At is when the running attempt last reported that it runs, by its own clock.
 	At time.Time `json:"at,omitzero"`
 }
 

@@ -21,10 +21,12 @@ const (
 
 // Hold keeps durables paused, by NATS' own means, which is for the readers of any program.
 type Hold struct {
-	js   jetstream.JetStream
-	was  Paused
-	stop context.CancelFunc
-	done chan struct{}
+	js  jetstream.JetStream
+	was Paused
+	// ahead is how far the clock of NATS, which ends a pause, is ahead of ours.
+	ahead time.Duration
+	stop  context.CancelFunc
+	done  chan struct{}
 
 	mu     sync.Mutex
 	failed error
@@ -42,6 +44,7 @@ func Pause(ctx context.Context, js jetstream.JetStream, streams ...string) (*Hol
 		if err != nil {
 			return nil, fmt.Errorf("pausing the durables of %s: %w", name, err)
 		}
+		h.ahead = time.Until(stream.CachedInfo().TimeStamp)
 		h.was[name] = map[string]time.Time{}
 		list := stream.ListConsumers(ctx)
 		for info := range list.Info() {
@@ -85,6 +88,9 @@ func (h *Hold) keep(ctx context.Context) {
 	}
 }
 
+// now is the time of NATS.
+func (h *Hold) now() time.Time { return time.Now().Add(h.ahead) }
+
 func (h *Hold) each(do func(stream, durable string, until time.Time) error) error {
 	var errs []error
 	for stream, durables := range h.was {
@@ -100,12 +106,15 @@ func (h *Hold) each(do func(stream, durable string, until time.Time) error) erro
 func (h *Hold) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pauseAgain)
 	defer cancel()
-	until := time.Now().Add(pauseFor)
+	until := h.now().Add(pauseFor)
 	return h.each(func(stream, durable string, was time.Time) error {
 		if was.After(until) {
 			return nil // it is paused for longer
 		}
-		_, err := h.js.PauseConsumer(ctx, stream, durable, until)
+		is, err := h.js.PauseConsumer(ctx, stream, durable, until)
+		if err == nil && !is.Paused {
+			err = errors.New("NATS did not pause it: see whether its clocks agree")
+		}
 		return err
 	})
 }
@@ -162,7 +171,7 @@ func (h *Hold) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	return h.each(func(stream, durable string, was time.Time) (err error) {
-		if was.After(time.Now()) {
+		if was.After(h.now()) {
 			_, err = h.js.PauseConsumer(ctx, stream, durable, was)
 		} else {
 			_, err = h.js.ResumeConsumer(ctx, stream, durable)
