@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -108,14 +109,24 @@ func deleteMessage(ctx context.Context, js jetstream.JetStream, name string, seq
 // saveRunning asks a bridge that runs.
 func saveRunning(t *testing.T, a *App, dir string) BackupReport {
 	t.Helper()
-	res, err := http.Post("http://"+a.operators.Addr().String()+"/api/v1/backup", "application/json", strings.NewReader("{}"))
+	report, err := takeRunning(a, dir)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, res.Body.Close()) }()
-	require.Equal(t, 200, res.StatusCode)
-	report, err := TakeBackup(res, dir, func(int64) {})
-	require.NoError(t, err)
-	http.DefaultClient.CloseIdleConnections()
 	return report
+}
+
+func takeRunning(a *App, dir string) (report BackupReport, err error) {
+	res, err := http.Post("http://"+a.operators.Addr().String()+"/api/v1/backup", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		return report, err
+	}
+	if res.StatusCode == http.StatusOK {
+		report, err = TakeBackup(res, dir, func(int64) {})
+	} else {
+		err = errors.New(res.Status)
+	}
+	err = errors.Join(err, res.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	return report, err
 }
 
 func restoreInto(t *testing.T, text, dir, from string) error {

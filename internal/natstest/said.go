@@ -16,10 +16,14 @@ type said struct {
 }
 
 func (s *said) keep(format string, v []any) {
+	line := fmt.Sprintf(format, v...)
+	if strings.HasPrefix(line, "Invalid JetStream request") {
+		return // a bridge that tries its rights causes it
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.lines) < maxSaid {
-		s.lines = append(s.lines, fmt.Sprintf(format, v...))
+		s.lines = append(s.lines, line)
 	}
 }
 

@@ -84,7 +84,8 @@ type Manifest struct {
 	// Running: the bridge ran meanwhile.
 	Running bool     `json:"running"`
 	Streams []Stream `json:"streams"`
-	// Journal is how many records of the journal are in it.
+	// Journal is how many records of the journal are in it. What waited from the beginning to the
+	// end in the journal of a bridge that ran counts twice.
 	Journal uint64 `json:"journal"`
 	Files   []File `json:"files"`
 }

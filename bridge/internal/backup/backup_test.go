@@ -133,7 +133,7 @@ func TestNothingThatMovesIsLost(t *testing.T) {
 		require.NoError(t, of.DeleteMsg(ctx, seq))
 	}
 	var journal []string
-	src := Source{JS: s.JS, Names: n, Journal: func(_ context.Context, to io.Writer) (uint64, error) {
+	src := Source{JS: s.JS, Names: n, Running: true, Journal: func(_ context.Context, to io.Writer) (uint64, error) {
 		_, err := io.WriteString(to, strings.Join(journal, ""))
 		return uint64(len(journal)), err
 	}}

@@ -81,8 +81,10 @@ func (w *writer) save(ctx context.Context) error {
 	if err := w.streams(ctx, nil, n.UnconfirmedStream(), n.RefusedStream(), n.QuarantineStream(), n.DeadStream()); err != nil {
 		return err
 	}
-	if err := w.journal(ctx, journalAfterName); err != nil {
-		return err
+	if w.src.Running { // otherwise it is as it was
+		if err := w.journal(ctx, journalAfterName); err != nil {
+			return err
+		}
 	}
 	if err := w.withoutMover(ctx); err != nil {
 		return err
