@@ -3,7 +3,6 @@ package stream_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,63 +93,31 @@ func without(list []string, one string) []string {
 // a user so many rights would be larger than the server takes.
 func TestRightsAsJWTs(t *testing.T) {
 	t.Parallel()
-	operator, operatorKey := keys(t, nkeys.CreateOperator)
-	_, accountKey := keys(t, nkeys.CreateAccount)
-	_, systemKey := keys(t, nkeys.CreateAccount)
-	resolver := &server.MemAccResolver{}
-	store := func(claims *jwt.AccountClaims) {
-		text, err := claims.Encode(operator)
-		require.NoError(t, err)
-		require.NoError(t, resolver.Store(claims.Subject, text))
-	}
-	claims := jwt.NewAccountClaims(accountKey)
-	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
 	signing := map[string]nkeys.KeyPair{}
-	for _, role := range rights.Roles() {
-		may := rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name)
-		scope := jwt.NewUserScope()
-		scope.Role = role.Name
-		signing[role.Name], scope.Key = keys(t, nkeys.CreateAccount)
-		scope.Template.Pub.Allow, scope.Template.Sub.Allow = may.Publish, may.Subscribe
-		if may.Answers {
-			scope.Template.Resp = &jwt.ResponsePermission{MaxMsgs: -1, Expires: 2 * time.Minute}
+	o := natstest.StartOperator(t, func(claims *jwt.AccountClaims) {
+		for _, role := range rights.Roles() {
+			may := rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name)
+			scope := jwt.NewUserScope()
+			scope.Role = role.Name
+			signing[role.Name], scope.Key = natstest.NewKey(t, nkeys.CreateAccount)
+			scope.Template.Pub.Allow, scope.Template.Sub.Allow = may.Publish, may.Subscribe
+			if may.Answers {
+				scope.Template.Resp = &jwt.ResponsePermission{MaxMsgs: -1, Expires: 2 * time.Minute}
+			}
+			claims.SigningKeys.AddScopedSigner(scope)
 		}
-		claims.SigningKeys.AddScopedSigner(scope)
-	}
-	store(claims)
-	system := jwt.NewAccountClaims(systemKey)
-	store(system)
-	trusted := jwt.NewOperatorClaims(operatorKey)
-	trusted.SystemAccount = systemKey
-	text, err := trusted.Encode(operator)
-	require.NoError(t, err)
-	decoded, err := jwt.DecodeOperatorClaims(text)
-	require.NoError(t, err)
-	x := natstest.NewExternal(t, func(o *server.Options) {
-		o.TrustedOperators, o.AccountResolver, o.SystemAccount = []*jwt.OperatorClaims{decoded}, resolver, systemKey
 	})
-	x.Start()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	files := map[string]string{}
 	for _, role := range rights.Roles() {
-		pair, user := keys(t, nkeys.CreateUser)
-		claims := jwt.NewUserClaims(user)
-		claims.Name, claims.IssuerAccount = role.Name, accountKey
-		claims.SetScoped(true)
-		text, err := claims.Encode(signing[role.Name])
-		require.NoError(t, err)
-		seed, err := pair.Seed()
-		require.NoError(t, err)
-		creds, err := jwt.FormatUserConfig(text, seed)
-		require.NoError(t, err)
 		files[role.Name] = filepath.Join(t.TempDir(), role.Name+".creds")
-		require.NoError(t, os.WriteFile(files[role.Name], creds, 0o600))
-		trial, err := stream.Try(ctx, stream.ExternalConfig{URL: x.URL(), Creds: files[role.Name]}, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name))
+		o.IssueAs(files[role.Name], signing[role.Name], func(c *jwt.UserClaims) { c.Name = role.Name; c.SetScoped(true) })
+		trial, err := stream.Try(ctx, stream.ExternalConfig{URL: o.URL(), Creds: files[role.Name]}, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, role.Name))
 		require.NoError(t, err)
 		require.Empty(t, trial.Missing, role.Name)
 	}
-	trial, err := stream.Try(ctx, stream.ExternalConfig{URL: x.URL(), Creds: files[rights.Ingress]}, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, rights.Admin))
+	trial, err := stream.Try(ctx, stream.ExternalConfig{URL: o.URL(), Creds: files[rights.Ingress]}, rights.Of(bridge.Names{}, stream.DefaultInboxPrefix, rights.Admin))
 	require.NoError(t, err)
 	require.Contains(t, trial.Missing, "$JS.API.STREAM.PURGE.HOOKSPAN_EVENTS")
 	require.Contains(t, trial.Missing, "$JS.API.DIRECT.GET.HOOKSPAN_EVENTS")
