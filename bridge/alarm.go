@@ -40,6 +40,7 @@ const (
 	AlarmStoreFull      = "store_full"      // events are refused
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
 	AlarmStreamChanged  = "stream_changed"  // somebody changed a stream
+	AlarmReplicasAway   = "replicas_away"   // a NATS server is away, or behind with its replicas
 	AlarmNoJetStream    = "no_jetstream"    // NATS keeps no streams
 	AlarmNATSUnfit      = "nats_unfit"      // NATS cannot serve the bridge as it is
 	AlarmConnection     = "connection"      // NATS closed a connection with an error
@@ -91,7 +92,7 @@ const (
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
-	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
+	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmReplicasAway, AlarmNoJetStream,
 	AlarmNATSUnfit, AlarmConnection, AlarmCredentials,
 	AlarmClock, AlarmExpired,
 	AlarmJournalFull, AlarmJournalBehind, AlarmJournalFailed, AlarmJournalDamaged, AlarmSetAside, AlarmUnknownSource, AlarmQuarantineFull, AlarmQuarantined, AlarmRefused,

@@ -105,16 +105,9 @@ func (e *examination) streams(ctx context.Context, store *doctor.Store) {
 	}
 	var list []doctor.Stream
 	for _, one := range inspected {
-		s := doctor.Stream{Name: one.Name, Missing: one.Info == nil, Differences: one.Differences}
+		s := doctor.Stream{Name: one.Name, Missing: one.Info == nil, Differences: one.Differences, Lagging: one.Away()}
 		if one.Unfit != nil {
 			s.Lossy = one.Unfit.Error()
-		}
-		if one.Info != nil && one.Info.Cluster != nil {
-			for _, peer := range one.Info.Cluster.Replicas {
-				if peer.Offline || !peer.Current {
-					s.Lagging = append(s.Lagging, peer.Name)
-				}
-			}
 		}
 		list = append(list, s)
 		if one.Name != a.cfg.Names().EventsStream() || one.Info == nil {

@@ -50,7 +50,8 @@ func deployed(t *testing.T) (servers []*natstest.External) {
 
 // Three servers run the files that operators deploy, and one of them is away. A webhook waits in the
 // journal until the streams are made, with three copies, of which one comes later. Streams that no
-// servers can keep are refused, and never made with fewer copies.
+// servers can keep are refused, and never made with fewer copies. That a server is away is an alarm
+// until it has its copies.
 func TestClusterOfTheDeployedFiles(t *testing.T) {
 	servers := deployed(t)
 	first, second, third := servers[0], servers[1], servers[2]
@@ -95,4 +96,14 @@ func TestClusterOfTheDeployedFiles(t *testing.T) {
 		s, err := js.Stream(t.Context(), bridge.Names{}.EventsStream())
 		return err == nil && s.CachedInfo().State.Msgs == 1
 	}, time.Minute, 10*time.Millisecond, "the journal is forwarded")
+
+	looks := newProvisioner(a.store)
+	require.Empty(t, looks.replicasAway(t.Context()), "it may be behind for a moment")
+	told := looks.replicasAway(t.Context())
+	require.Len(t, told, 1)
+	require.Equal(t, bridge.AlarmReplicasAway, told[0].Kind)
+	require.Equal(t, "nats-3", told[0].Subject)
+	require.Contains(t, told[0].Text, "of 11 streams")
+	third.Start()
+	require.Eventually(t, func() bool { return len(looks.replicasAway(t.Context())) == 0 }, time.Minute, 10*time.Millisecond, "it has caught up")
 }

@@ -33,10 +33,11 @@ type provisioner struct {
 	*store
 
 	durables *durableSet
-	allowed  bool  // the user of NATS has all rights
-	missing  error // which it lacks, nil if none is known
-	settled  bool  // the streams were once as they should be
-	cleaned  bool  // what an earlier version has left is removed
+	allowed  bool           // the user of NATS has all rights
+	missing  error          // which it lacks, nil if none is known
+	settled  bool           // the streams were once as they should be
+	cleaned  bool           // what an earlier version has left is removed
+	away     map[string]int // streams, by the server that was behind with them at the last look
 	lasting  *lasting.Alarms
 
 	once sync.Once
@@ -161,6 +162,9 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 		}
 	case config.ProvisionNone:
 		p.restoreDurables(ctx)
+	}
+	if err == nil {
+		wrong = append(wrong, p.replicasAway(ctx)...)
 	}
 	for _, unfit := range []error{err, p.missing} {
 		if unable, ok := errors.AsType[*stream.Unable](unfit); ok {

@@ -157,6 +157,16 @@ func TestGrade(t *testing.T) {
 	require.NotContains(t, fmt.Sprint(d), "\x1b")
 }
 
+// While a leader is elected nobody tells how many replicas there are: that is no finding.
+func TestWhatNobodyTellsIsNotJudged(t *testing.T) {
+	var r Report
+	r.Fsync(Store{Servers: 3})
+	r.Replicas(Store{Servers: 3})
+	d := r.Result(time.Now())
+	require.Empty(t, d.Findings)
+	require.Equal(t, []adminapi.Unchecked{{Check: CheckFsync, Why: unknownStream}, {Check: CheckReplicas, Why: unknownStream}}, d.Unknown)
+}
+
 // Many alarms do not fill the report.
 func TestAlarmsAreBounded(t *testing.T) {
 	t.Parallel()

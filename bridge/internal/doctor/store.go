@@ -16,13 +16,17 @@ type Sync struct {
 // Store is the NATS that keeps the events.
 type Store struct {
 	Embedded bool
-	// Replicas of the stream of events; Servers is how many the cluster has, 0 for one alone.
+	// Replicas of the stream of events, 0 while nobody tells; Servers is how many the cluster has, 0
+	// for one alone.
 	Replicas, Servers int
 	// Sync is nil when the server does not tell.
 	Sync *Sync
 	// Quorum: an answer to a sender waits for NATS, and not for the journal.
 	Quorum bool
 }
+
+// unknownStream is said while a leader is elected, and of a stream that does not exist.
+const unknownStream = "NATS tells nothing of the stream of events now"
 
 const aloneRemedy = "run NATS as a cluster of three, with nats.replicas 3"
 
@@ -34,6 +38,8 @@ func (r *Report) Fsync(s Store) {
 		r.ok(CheckFsync, "", "the embedded NATS syncs each write before it acknowledges it")
 	case s.Sync != nil && s.Sync.Always:
 		r.ok(CheckFsync, "", "NATS syncs each write before it acknowledges it")
+	case s.Replicas == 0:
+		r.Unknown(CheckFsync, unknownStream)
 	case s.Replicas >= 3:
 		how := "NATS does not say how often it syncs; without a setting that is every two minutes"
 		if s.Sync != nil {
@@ -51,6 +57,8 @@ func (r *Report) Fsync(s Store) {
 // Replicas judges what is left when a server is lost.
 func (r *Report) Replicas(s Store) {
 	switch {
+	case !s.Embedded && s.Replicas == 0:
+		r.Unknown(CheckReplicas, unknownStream)
 	case s.Embedded:
 		r.note(CheckReplicas, "", "back up the data folder, or use an external NATS of three servers", "events are on one disk, that of the data folder: they are as safe as that disk")
 	case s.Replicas >= 3:
@@ -87,7 +95,7 @@ func (r *Report) Streams(list []Stream) {
 		case len(s.Differences) > 0:
 			r.warning(CheckStreams, s.Name, remedy, "the stream is not what it should be: %s", strings.Join(s.Differences, "; "))
 		case len(s.Lagging) > 0:
-			r.warning(CheckStreams, s.Name, "start these servers, or see why they do not catch up", "replicas are away or behind: %s", strings.Join(s.Lagging, ", "))
+			r.warning(CheckStreams, s.Name, "start these servers, or see why they do not catch up; where one is lost, start an empty one with the same server_name", "replicas are away or behind: %s", strings.Join(s.Lagging, ", "))
 		default:
 			well++
 		}

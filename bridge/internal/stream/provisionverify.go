@@ -26,6 +26,19 @@ type Inspected struct {
 	Unfit error
 }
 
+// Away returns the names of the servers whose replica is offline or behind.
+func (i *Inspected) Away() (servers []string) {
+	if i.Info == nil || i.Info.Cluster == nil {
+		return nil
+	}
+	for _, peer := range i.Info.Cluster.Replicas {
+		if peer.Offline || !peer.Current {
+			servers = append(servers, peer.Name)
+		}
+	}
+	return servers
+}
+
 // Inspect looks at every stream and changes nothing. The error is about NATS as a whole.
 func Inspect(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]Inspected, error) {
 	var out []Inspected
