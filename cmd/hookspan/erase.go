@@ -75,11 +75,11 @@ func (c *eraseCmd) ofTenant(e *env) error {
 		if err := plans(); err != nil {
 			return err
 		}
-		return e.print(plan, func(out *printer) { out.printf("%d predictions would be erased\n", plan.Count) })
+		return e.print(plan, func(out *printer) { out.printf("%s would be erased\n", counted(plan.Count, "prediction")) })
 	}
 	err := c.confirm(e, func() (string, error) {
 		err := plans()
-		return fmt.Sprintf("Erase %d predictions of tenant %s for good, everywhere?", plan.Count, c.Tenant), err
+		return fmt.Sprintf("Erase %s of tenant %s for good, everywhere?", counted(plan.Count, "prediction"), c.Tenant), err
 	})
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (c *eraseCmd) ofTenant(e *env) error {
 		return err
 	}
 	err = e.print(job, func(out *printer) {
-		out.printf("%d predictions erased\n", job.Outcomes[adminapi.OutcomeErased])
+		out.printf("%s erased\n", counted(job.Outcomes[adminapi.OutcomeErased], "prediction"))
 		if job.State == adminapi.JobDone {
 			out.printf("A search found nothing of them. Not reached: backups, and what consumers and other programs have copied.\n")
 		}
@@ -105,8 +105,10 @@ func (c *eraseCmd) ofTenant(e *env) error {
 
 func printErased(out *printer, done adminapi.EraseReport) {
 	word := map[bool]string{false: "erased", true: "would be erased"}[done.DryRun]
-	out.printf("%d predictions %s\n", done.Predictions, word)
+	out.printf("%s %s\n", counted(done.Predictions, "prediction"), word)
+	there := 0
 	for _, p := range done.Places {
+		there += p.Count
 		out.printf("  %d in %s\n", p.Count, p.Place)
 		if p.Left > 0 {
 			out.printf("    %d are still there\n", p.Left)
@@ -114,6 +116,9 @@ func printErased(out *printer, done adminapi.EraseReport) {
 		if p.Error != "" {
 			out.printf("    %s\n", p.Error)
 		}
+	}
+	if done.DryRun && done.Complete && there == 0 {
+		out.printf("Nothing of it is in these places.\n")
 	}
 	if !done.DryRun && done.Complete {
 		out.printf("A search found nothing of them in these places.\n")

@@ -193,6 +193,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 	require.Equal(t, 1, report.Predictions)
 	require.Equal(t, would["HOOKSPAN_EVENTS"], counts(report)["HOOKSPAN_EVENTS"])
 	require.Empty(t, found(t, data, gone.texts()), "while it runs")
+	require.Contains(t, p.says("erase", gone.id, "--dry-run"), "Nothing of it is in these places.")
 
 	for _, body := range append(gone.bodies(outputs), fmt.Sprintf(`{"id":%q,"id":%q}`, gone.id, gone.id)) {
 		status, text := gone.postTo(p, body, true)
