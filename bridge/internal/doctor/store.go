@@ -25,9 +25,6 @@ type Store struct {
 	Quorum bool
 }
 
-// unknownStream is said while a leader is elected, and of a stream that does not exist.
-const unknownStream = "NATS tells nothing of the stream of events now"
-
 const aloneRemedy = "run NATS as a cluster of three, with nats.replicas 3"
 
 // Fsync judges whether what is acknowledged outlives a power failure.
@@ -38,8 +35,6 @@ func (r *Report) Fsync(s Store) {
 		r.ok(CheckFsync, "", "the embedded NATS syncs each write before it acknowledges it")
 	case s.Sync != nil && s.Sync.Always:
 		r.ok(CheckFsync, "", "NATS syncs each write before it acknowledges it")
-	case s.Replicas == 0:
-		r.Unknown(CheckFsync, unknownStream)
 	case s.Replicas >= 3:
 		how := "NATS does not say how often it syncs; without a setting that is every two minutes"
 		if s.Sync != nil {
@@ -57,12 +52,12 @@ func (r *Report) Fsync(s Store) {
 // Replicas judges what is left when a server is lost.
 func (r *Report) Replicas(s Store) {
 	switch {
-	case !s.Embedded && s.Replicas == 0:
-		r.Unknown(CheckReplicas, unknownStream)
 	case s.Embedded:
 		r.note(CheckReplicas, "", "back up the data folder, or use an external NATS of three servers", "events are on one disk, that of the data folder: they are as safe as that disk")
 	case s.Replicas >= 3:
 		r.ok(CheckReplicas, "", "events are on %d of %d servers", s.Replicas, max(s.Servers, s.Replicas))
+	case s.Servers >= 3 && s.Replicas == 0:
+		r.Unknown(CheckReplicas, "NATS tells nothing of the stream of events now")
 	case s.Servers >= 3:
 		r.problem(CheckReplicas, "", "hookspan provision with nats.replicas 3", "the cluster has %d servers, and events are on %d: with one server they are gone, or stand still", s.Servers, s.Replicas)
 	default:
