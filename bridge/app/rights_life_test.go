@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -220,4 +221,19 @@ func runLife(t *testing.T, x *natstest.External) {
 	has("/jobs/"+job.ID, `"done"`)
 	act("/erase", `{"source":"get3w","prediction":"pred_1"}`)
 	act("/view/rebuild", `{}`)
+
+	// a backup of the bridge that runs, one of the bridge that does not, and its return to another NATS
+	saveRunning(t, operator, filepath.Join(t.TempDir(), "running"))
+	for _, a := range apps {
+		require.NoError(t, a.Stop())
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	report, err := Backup(t.Context(), load("backup", ""), Options{Getenv: getenv, Log: io.Discard}, whole, func(int64) {})
+	require.NoError(t, err)
+	made := x.JetStream(nats.UserInfo("backup", "p"), nats.CustomInboxPrefix("_INBOX_hookspan_backup"))
+	for _, stream := range report.Streams {
+		require.NoError(t, made.DeleteStream(t.Context(), stream.Name), stream.Name)
+	}
+	_, err = Restore(t.Context(), load("backup", ""), Options{Getenv: getenv, Log: io.Discard}, whole, func(string, int) {})
+	require.NoError(t, err)
 }

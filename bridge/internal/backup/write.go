@@ -60,6 +60,9 @@ func Write(ctx context.Context, src Source, sink Sink) (Manifest, error) {
 	if err == nil {
 		err = w.finish()
 	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = fmt.Errorf("%w: NATS gives no answer to what its user may not do, docs/backup.md has the rights", err)
+	}
 	if err != nil {
 		return w.manifest, fmt.Errorf("making a backup: %w", err)
 	}

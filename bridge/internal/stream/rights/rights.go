@@ -61,7 +61,8 @@ const (
 	Operates  = "pause, seek, remove, redrive, replay, drop"
 	Erases    = "erase"
 	Examines  = "doctor"
-	Saves     = "back up and restore"
+	Saves     = "back up"
+	Restores  = "restore"
 )
 
 // Roles returns all users, and what each does. A process with several roles needs the rights of
@@ -72,9 +73,9 @@ func Roles() []Role {
 		{Ingress, append(slices.Clone(common), Keeps, Withholds)},
 		{Consumers, append(slices.Clone(common), Keeps, Handles, Moves, Serves, House)},
 		{Reconciler, append(slices.Clone(common), Keeps, Withholds, Views, Polls, Watches, House)},
-		{Admin, append(slices.Clone(common), Keeps, Views, House, Operates, Erases, Examines)},
+		{Admin, append(slices.Clone(common), Keeps, Views, House, Operates, Erases, Examines, Saves)},
 		{Provision, []string{Compares, Makes}},
-		{Backup, []string{Compares, Saves}},
+		{Backup, []string{Compares, Saves, Restores}},
 	}
 }
 
@@ -105,6 +106,7 @@ func Operations(n bridge.Names) []Operation {
 		{Erases, w.erases()},
 		{Examines, Rights{Publish: []string{SyncPolicy}}},
 		{Saves, w.saves()},
+		{Restores, w.restores()},
 	}
 }
 

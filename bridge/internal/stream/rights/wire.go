@@ -143,13 +143,20 @@ func (w wire) erases() Rights {
 }
 
 func (w wire) saves() Rights {
-	return Rights{
-		Publish: slices.Concat(
-			[]string{api + "STREAM.NAMES", api + "STREAM.LIST", "$JS.SNAPSHOT.>"},
-			each("STREAM.SNAPSHOT", "", w.streams()...), each("STREAM.RESTORE", "", w.streams()...),
-			each("STREAM.CREATE", "", w.streams()...), each("STREAM.UPDATE", "", w.streams()...),
-			each("CONSUMER.NAMES", "", w.streams()...), each("CONSUMER.LIST", "", w.streams()...), each("CONSUMER.INFO", ".*", w.streams()...),
-			gets(w.streams()...),
-		),
-	}
+	return Rights{Publish: slices.Concat(
+		[]string{api + "STREAM.NAMES", api + "STREAM.LIST", "$JS.SNAPSHOT.ACK.>"},
+		each("STREAM.INFO", "", w.streams()...), each("STREAM.SNAPSHOT", "", w.streams()...),
+		each("CONSUMER.NAMES", "", w.streams()...), each("CONSUMER.LIST", "", w.streams()...), each("CONSUMER.INFO", ".*", w.streams()...),
+		each("CONSUMER.PAUSE", ".*", w.LaterStream()), // the mover, between the events and those that wait
+	)}
+}
+
+// restores has the removal of what a restore that fails has made.
+func (w wire) restores() Rights {
+	return Rights{Publish: slices.Concat(
+		[]string{api + "INFO", "$JS.SNAPSHOT.RESTORE.>"},
+		each("STREAM.INFO", "", w.streams()...), each("STREAM.RESTORE", "", w.streams()...),
+		each("STREAM.CREATE", "", w.streams()...), each("STREAM.UPDATE", "", w.streams()...), each("STREAM.DELETE", "", w.streams()...),
+		each("CONSUMER.INFO", ".*", w.streams()...),
+	)}
 }
