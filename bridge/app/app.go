@@ -58,6 +58,7 @@ type Options struct {
 	// The App closes its own. While it ends it accepts webhooks as long as it can, and leaves
 	// those that come later to the next process. Nil: none.
 	Webhooks, Admin *net.TCPListener
+	ownSocket       bool // Webhooks is the App's own, and nobody else keeps it open
 	// Notify tells the service manager how the App does, as sd_notify(3) assignments, such as
 	// READY=1 once every part runs. Nil: nobody is told. Watchdog is how often the manager must
 	// be told that the listeners answer; zero: it does not ask.

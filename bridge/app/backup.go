@@ -27,9 +27,6 @@ type BackupReport = backup.Manifest
 // error wraps [ErrFolderInUse] while a bridge runs.
 func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, tell func(bytes int64)) (report BackupReport, err error) {
 	settings := opts.readDocument().Settings(cfg)
-	own := *cfg
-	own.NATS.Listen = new(string) // no other program need connect
-	cfg = &own
 	e, err := newEnv(cfg, opts, nil)
 	if err != nil {
 		return report, err
@@ -41,23 +38,11 @@ func Backup(ctx context.Context, cfg *config.Config, opts Options, dir string, t
 	if !cfg.NATS.External() && !e.folder.Has(datafolder.NATSPart) {
 		return report, errors.New("there is nothing to save: the data folder " + e.folder.Dir() + " has no streams yet")
 	}
-	s, err := newStore(e)
+	s, err := openBare(ctx, e, "hookspan-backup", false)
 	if err != nil {
 		return report, err
 	}
-	connect, err := s.reachNATS() //nolint:contextcheck // what it starts goes on until onStop
-	if err != nil {
-		return report, err
-	}
-	js, err := connect("hookspan-backup")
-	if err != nil {
-		return report, err
-	}
-	e.onStop.add("connection hookspan-backup", func() error { js.Close(); return nil })
-	s.consume, s.publish = js, js
-	if err := s.connected(ctx); err != nil {
-		return report, err
-	}
+	e.onStop.add("NATS", s.close)
 	if e.folder.Has(datafolder.JournalPart) {
 		if s.journal, err = openStoppedJournal(e.folder, cfg); err != nil {
 			return report, err

@@ -12,7 +12,7 @@ import (
 // a folder nothing is recorded.
 func openRecord(e *env) (*durables.Record, error) {
 	var memory durables.Memory
-	if e.folder != nil {
+	if e.folder != nil && !e.moving {
 		memory = e.folder.Memory(recordFile)
 	}
 	record, err := durables.OpenRecord(memory, placeOf(e.cfg))

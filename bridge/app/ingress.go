@@ -16,7 +16,9 @@ func (a *App) openIngress() error {
 	if err := a.register(a.kept.collectors()...); err != nil {
 		return err
 	}
-	a.saySocket(a.opts.Webhooks, "ingress.listen", a.cfg.Ingress.Listen, a.cfg.Has(config.RoleIngress))
+	if !a.opts.ownSocket {
+		a.saySocket(a.opts.Webhooks, "ingress.listen", a.cfg.Ingress.Listen, a.cfg.Has(config.RoleIngress))
+	}
 	if !a.cfg.Has(config.RoleIngress) {
 		return nil
 	}
@@ -29,7 +31,7 @@ func (a *App) openIngress() error {
 	if err != nil {
 		return err
 	}
-	cfg.Socket, cfg.LogProblemsOnly = a.opts.Webhooks, a.cfg.Log.ProblemsOnly()
+	cfg.Socket, cfg.OwnSocket, cfg.LogProblemsOnly = a.opts.Webhooks, a.opts.ownSocket, a.cfg.Log.ProblemsOnly()
 	if a.ingress, err = ingress.New(cfg, routes, deps, a.log.Named("ingress")); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func (a *App) runIngress() error {
 	a.checks.Add(watch.reason)
 	a.group.Go(func() error { watch.run(a.ctx); return nil })
 	ctx := a.ctx
-	if a.opts.Webhooks != nil {
+	if a.successor {
 		ctx, a.leaveSocket = context.WithCancel(context.WithoutCancel(a.ctx))
 	}
 	ring, endRing := context.WithCancel(context.WithoutCancel(a.ctx))

@@ -67,7 +67,7 @@ func leftText(at durables.Place, waiting uint64) string {
 		where = "nats.url " + at.Store
 	}
 	return fmt.Sprintf("at least %d events wait where the configuration does not look any more (%s, nats.prefix %s): "+
-		"to have them handled, run the bridge with the old values and roles [consumers, reconciler, admin] until hookspan consumers list shows none that wait, and then with the new ones; before a new NATS has events, hookspan backup and hookspan restore move everything",
+		"to have them handled, run the bridge with the old values and roles [consumers, reconciler, admin] until hookspan consumers list shows none that wait, and then with the new ones; before a new NATS has events, hookspan migrate moves everything",
 		waiting, where, at.Prefix)
 }
 

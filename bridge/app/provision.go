@@ -70,7 +70,7 @@ func (a *App) runProvisioner() error {
 // refill has the keeper know the last events again. Without that a repeated webhook is answered
 // "stored", and stored once all the same.
 func (p *provisioner) refill(ctx context.Context) {
-	if p.keeper == nil {
+	if p.keeper == nil || p.moving {
 		return
 	}
 	if err := p.keeper.Refill(ctx); err != nil && ctx.Err() == nil {

@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/internal/adminapi"
-	"github.com/hookspan/hookspan/internal/redial"
 )
 
 // restoringFile is in a data folder between the first and the last step of a restore.
@@ -120,7 +119,7 @@ func (r *restore) takeBack() error {
 
 // run closes the embedded NATS, which syncs everything then, before it returns.
 func (r *restore) run(ctx context.Context) (err error) {
-	t, err := openTarget(ctx, r.env)
+	t, err := openBare(ctx, r.env, "hookspan-restore", true)
 	if err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func (r *restore) run(ctx context.Context) (err error) {
 }
 
 // rest restores what is not in NATS.
-func (r *restore) rest(ctx context.Context, t *target) error {
+func (r *restore) rest(ctx context.Context, t *bareStore) error {
 	events, err := t.js.Stream(ctx, r.cfg.Names().EventsStream())
 	if err != nil {
 		return err
@@ -150,45 +149,6 @@ func (r *restore) rest(ctx context.Context, t *target) error {
 	}
 	return r.files(durables.Place{Store: placeOf(r.cfg).Store, Prefix: r.cfg.NATS.Prefix, Created: events.CachedInfo().Created})
 }
-
-// target is the NATS of a configuration, to restore into.
-type target struct {
-	*store
-
-	js      *redial.JetStream
-	cleanup *cleanup
-}
-
-// openTarget connects to the external NATS of e's configuration, or starts its embedded one,
-// which syncs when it is closed and that nobody else can enter. The caller calls close.
-func openTarget(ctx context.Context, e *env) (*target, error) {
-	cfg := *e.cfg
-	cfg.NATS.Listen = new(string)
-	own := &env{cfg: &cfg, getenv: e.getenv, version: e.version, log: e.log, folder: e.folder}
-	s, err := newStore(own)
-	if err != nil {
-		return nil, err
-	}
-	s.unsynced = true
-	t := &target{store: s, cleanup: &own.onStop}
-	connect, err := s.reachNATS() //nolint:contextcheck // the server goes on until close
-	if err == nil {
-		t.js, err = connect("hookspan-restore")
-	}
-	if err != nil {
-		return nil, errors.Join(err, t.close())
-	}
-	own.onStop.add("connection hookspan-restore", func() error { t.js.Close(); return nil })
-	s.publish, s.consume = t.js, t.js
-	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
-	defer cancel()
-	if err := s.connected(ctx); err != nil {
-		return nil, errors.Join(err, t.close())
-	}
-	return t, nil
-}
-
-func (t *target) close() error { return t.cleanup.run() }
 
 // journal appends the records that had not been settled. Those that were saved twice go in once.
 func (r *restore) journal(ctx context.Context) error {

@@ -62,6 +62,10 @@ func (a *App) StopTime() time.Duration { return a.stopTime }
 // hangs when ctx ends is given up like a Stop that hangs. While Run runs, the log also takes
 // what libraries write to the standard log.
 func Run(ctx context.Context, opts Options, ready func(*App) error) error {
+	opts, moved, err := moveFirst(ctx, opts)
+	if err != nil || !moved {
+		return err
+	}
 	seen := digests{}
 	seen.add(opts.File) // before it is read, so that no later change is missed
 	cfg, doc, err := opts.load()

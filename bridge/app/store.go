@@ -47,7 +47,9 @@ func (a *App) openStore() (err error) {
 	if a.store, err = connectStore(a.env); err != nil {
 		return err
 	}
-	a.store.learnErased(a.ctx)
+	if !a.moving {
+		a.store.learnErased(a.ctx)
+	}
 	if err := a.store.openJournal(a.ctx); err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ type cli struct {
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
 	Backup      backupCmd      `cmd:"" help:"Save everything that a bridge keeps into a folder, while it runs or not."`
 	Restore     restoreCmd     `cmd:"" help:"Bring a backup back, for a bridge that does not run. Nothing is overwritten."`
+	Migrate     migrateCmd     `cmd:"" help:"Have a bridge move everything to another NATS with its next start, while it takes webhooks."`
 	Doctor      doctorCmd      `cmd:"" help:"Say whether this deployment is safe: each finding with its reason and a remedy."`
 	Signature   signatureCmd   `cmd:"" help:"Signatures of webhooks."`
 	Health      healthCmd      `cmd:"" help:"Say in one line whether the bridge is ready, and exit with 0 or 1: for the check of a container or a unit."`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type Target struct {
 	js   jetstream.JetStream
 	cfg  streams.Config
 	made []string // streams
+	mark string   // of the streams that are made, "" for none
 	tell func(stream string)
 }
 
@@ -163,6 +165,13 @@ func (t *Target) configOf(saved server.StreamConfig) (server.StreamConfig, error
 	saved.Mirror, saved.Sources, saved.RePublish, saved.SubjectTransform, saved.Placement = nil, nil, nil, nil, nil
 	if at := all[i].Placement; at != nil {
 		saved.Placement = &server.Placement{Cluster: at.Cluster, Tags: at.Tags}
+	}
+	if t.mark != "" {
+		saved.Metadata = maps.Clone(saved.Metadata)
+		if saved.Metadata == nil {
+			saved.Metadata = map[string]string{}
+		}
+		saved.Metadata[markKey] = t.mark
 	}
 	saved.Replicas = t.cfg.Replicas
 	if saved.Replicas == 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/natserr"
 )
 
@@ -94,7 +95,11 @@ type snapshotAnswer struct {
 // openSnapshot begins to read a stream with its consumers. The caller calls close. The error
 // wraps [jetstream.ErrStreamNotFound] when there is none.
 func openSnapshot(ctx context.Context, js jetstream.JetStream, stream string) (_ *snapshot, err error) {
-	if _, err := js.Stream(ctx, stream); err != nil {
+	opened, err := js.Stream(ctx, stream)
+	if err == nil && opened.CachedInfo().Cluster != nil {
+		err = led(ctx, opened)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream, err)
 	}
 	inbox := js.Conn().NewInbox()
@@ -118,6 +123,29 @@ func openSnapshot(ctx context.Context, js jetstream.JetStream, stream string) (_
 		return nil, fmt.Errorf("taking a snapshot of %s: %w", stream, err)
 	}
 	return s, nil
+}
+
+// led waits until each consumer of a stream in a cluster has a leader. A server that cannot ask one
+// for its position cuts its snapshot off (nats-server 2.15).
+func led(ctx context.Context, stream jetstream.Stream) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	list := stream.ConsumerNames(ctx)
+	for name := range list.Name() {
+		retry := backoff.Backoff{First: 20 * time.Millisecond, Max: time.Second}
+		for {
+			once, end := context.WithTimeout(ctx, askTime)
+			_, err := stream.Consumer(once, name)
+			end()
+			if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
+				break
+			}
+			if backoff.Sleep(ctx, retry.Next()); ctx.Err() != nil {
+				return fmt.Errorf("consumer %s does not answer, as one without a leader: %w", name, err)
+			}
+		}
+	}
+	return list.Err()
 }
 
 func (s *snapshot) close() { _ = s.sub.Unsubscribe() } // or the connection is gone

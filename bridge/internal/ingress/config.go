@@ -14,6 +14,8 @@ type Config struct {
 	// Socket listens already, and somebody else keeps it open for the next process. The
 	// server closes its own descriptor. Nil: none.
 	Socket *net.TCPListener
+	// OwnSocket: nobody else keeps the Socket open.
+	OwnSocket bool
 	// Deadline is how long after its headers a request is answered at the latest. The body
 	// may take half of it.
 	Deadline time.Duration
@@ -48,8 +50,8 @@ type Config struct {
 	// server speaks HTTPS, HTTP/2 too.
 	TLSCert, TLSKey string
 	// ShutdownDelay is how long deliveries are still accepted after Run's context has
-	// ended. GET / answers 503 meanwhile, so that load balancers leave first. With a Socket
-	// they need not leave, and it does not count.
+	// ended. GET / answers 503 meanwhile, so that load balancers leave first. With the
+	// Socket of somebody else they need not leave, and it does not count.
 	ShutdownDelay time.Duration
 	// LogProblemsOnly: requests that went well, and became events where they are deliveries,
 	// have no line in the log.

@@ -182,7 +182,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 // connections 503, and finishes those in flight, for at most the deadline and a bit. It
 // returns an error only when it could not serve or could not finish them.
 //
-// With a Socket GET / goes on saying 200, and nobody is answered 503 who sends within a second
+// With the Socket of somebody else GET / goes on saying 200, and nobody is answered 503 who sends within a second
 // after Run has taken its last connection: further ones wait in the socket for the next process.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
@@ -202,7 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	// Once serve has returned, s.http knows every connection that was taken.
 	err := errors.Join(ignoreClosed(s.listener.Close()), ignoreClosed(<-served))
-	if s.cfg.Socket != nil {
+	if s.handsOver() {
 		s.answerOpen()
 	}
 	finished := s.drain.shut()
@@ -222,7 +222,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // delay is how long the server takes connections when it is to end.
 func (s *Server) delay() time.Duration {
-	if s.cfg.Socket != nil {
+	if s.handsOver() {
 		return handOverTime
 	}
 	return s.cfg.ShutdownDelay
@@ -247,7 +247,10 @@ func (s *Server) answerOpen() {
 }
 
 // leaving reports whether load balancers are to send their requests elsewhere.
-func (s *Server) leaving() bool { return s.draining.Load() && s.cfg.Socket == nil }
+func (s *Server) leaving() bool { return s.draining.Load() && !s.handsOver() }
+
+// handsOver reports whether the socket is left to another process.
+func (s *Server) handsOver() bool { return s.cfg.Socket != nil && !s.cfg.OwnSocket }
 
 // crowdedEvery spaces the lines about evicted headers.
 const crowdedEvery = time.Minute

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -109,7 +110,19 @@ func connectOnce(cfg ExternalConfig, name string, opts ...nats.Option) (*nats.Co
 	return cfg.connect(append(connOptions(name, cfg.InboxPrefix, zap.NewNop()), opts...))
 }
 
+// Nowhere is an [ExternalConfig.URL] that is never reached.
+const Nowhere = "nats://nowhere"
+
+type nowhere struct{}
+
+func (nowhere) Dial(string, string) (net.Conn, error) {
+	return nil, errors.New("the streams are being moved to another NATS")
+}
+
 func (cfg ExternalConfig) connect(opts []nats.Option) (*nats.Conn, error) {
+	if cfg.URL == Nowhere {
+		opts = append(slices.Clip(opts), nats.SetCustomDialer(nowhere{}))
+	}
 	files, err := cfg.files()
 	if err != nil {
 		return nil, err

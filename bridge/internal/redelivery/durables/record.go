@@ -30,6 +30,14 @@ type Place struct {
 	Created time.Time `json:"created,omitzero"`
 }
 
+// String names the place to a person.
+func (p Place) String() string {
+	if p.Store == Embedded {
+		return "the embedded NATS"
+	}
+	return "the external NATS at " + p.Store
+}
+
 // Embedded is the Place.Store of a bridge with an embedded NATS server.
 const Embedded = "embedded"
 
