@@ -59,6 +59,7 @@ type Options struct {
 	// those that come later to the next process. Nil: none.
 	Webhooks, Admin *net.TCPListener
 	ownSocket       bool // Webhooks is the App's own, and nobody else keeps it open
+	moving          bool // the streams are being moved, so that no NATS may be used
 	// Notify tells the service manager how the App does, as sd_notify(3) assignments, such as
 	// READY=1 once every part runs. Nil: nobody is told. Watchdog is how often the manager must
 	// be told that the listeners answer; zero: it does not ask.

@@ -26,14 +26,13 @@ type env struct {
 	// successor: somebody else holds the socket for webhooks, and has the next process take what
 	// this one leaves.
 	successor bool
-	// moving: the streams are being moved, so that no NATS may be used.
-	moving bool
-	onStop cleanup
+	moving    bool // see Options
+	onStop    cleanup
 }
 
 // newEnv makes an env with its log. The metrics may be nil.
 func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*env, error) {
-	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics, successor: opts.Webhooks != nil && !opts.ownSocket}
+	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics, successor: opts.Webhooks != nil && !opts.ownSocket, moving: opts.moving}
 	if e.getenv == nil {
 		e.getenv = os.LookupEnv //nolint:forbidigo // the default of whoever has no main of their own
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
@@ -42,6 +44,9 @@ func NATSPassword(dir, user string) (string, error) { return datafolder.ReadSecr
 func (a *App) takeFolder() error {
 	if err := a.openFolder(); err != nil {
 		return err
+	}
+	if m, err := readMove(a.folder.Dir()); err == nil && m != nil && !a.moving && m.To.Store != placeOf(a.cfg).Store {
+		a.log.Warn("a move is noted, which waits for a start with the configuration of the new NATS; hookspan migrate --forget drops it", zap.String("to", m.To.Store))
 	}
 	a.holder = datafolder.Holder{PID: os.Getpid()}
 	if a.opts.File != "" {

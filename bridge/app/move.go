@@ -33,6 +33,9 @@ func moveFirst(ctx context.Context, opts Options) (Options, bool, error) {
 		return opts, true, nil //nolint:nilerr // the start says it
 	}
 	m, err := readMove(cfg.DataDir)
+	if err == nil && m != nil && m.Stage == moveCopied && m.To.Store != placeOf(cfg).Store {
+		err = fmt.Errorf("the streams have moved to %s: start the bridge with that configuration", m.To)
+	}
 	if err != nil || m == nil || m.To.Store != placeOf(cfg).Store || m.To.Prefix != cfg.NATS.Prefix {
 		return opts, true, err
 	}
@@ -57,7 +60,7 @@ func moveBehindIngress(ctx context.Context, cfg *config.Config, opts Options, m 
 	only.Roles = slices.DeleteFunc(slices.Clone(cfg.Roles), func(role string) bool { return role != config.RoleIngress })
 	only.NATS = config.NATS{URL: stream.Nowhere, Prefix: cfg.NATS.Prefix, Events: cfg.NATS.Events, Provision: config.ProvisionNone, Replicas: cfg.NATS.Replicas}
 	before := opts
-	before.File, before.Notify, before.ownSocket = "", withoutStopping(opts.Notify), false
+	before.File, before.Notify, before.ownSocket, before.moving = "", withoutStopping(opts.Notify), false, true
 	if before.Webhooks, err = copySocket(opts.Webhooks); err != nil {
 		return false, err
 	}
@@ -68,7 +71,6 @@ func moveBehindIngress(ctx context.Context, cfg *config.Config, opts Options, m 
 	if err != nil {
 		return false, err
 	}
-	a.moving = true
 	defer context.AfterFunc(ctx, a.stop)()
 	err = a.bounded(func() error {
 		if err := a.Start(ctx); err != nil {
@@ -205,8 +207,8 @@ func (a *App) copyInto(ctx context.Context, source *bareStore, to *env, m *Move)
 		a.log.Named("move").Warn("a cluster does not say which events a consumer has handled behind one that waits: so many are handled again at most", zap.Uint64("events", again))
 	}
 	switch {
-	case err == nil && source.embedded == nil:
-		err = hold.Retire(ctx)
+	case err == nil:
+		hold.Leave() // nobody may go on there, see endMove
 	case hold != nil:
 		err = errors.Join(err, hold.Resume(context.WithoutCancel(ctx)))
 	}
@@ -264,6 +266,11 @@ func (a *App) endMove(ctx context.Context, from, to *env, m *Move) error {
 			return err
 		}
 	}
+	if from.cfg.NATS.External() {
+		if err := retire(ctx, from); err != nil {
+			a.log.Named("move").Warn("the durables that were left could not be paused: see that nobody reads there any more", zap.String("from", m.From.Store), zap.Error(err))
+		}
+	}
 	memory := a.folder.Memory(recordFile)
 	text, err := memory.Load()
 	if err == nil && text != nil {
@@ -279,4 +286,17 @@ func (a *App) endMove(ctx context.Context, from, to *env, m *Move) error {
 		return err
 	}
 	return forget(a.folder.Dir())
+}
+
+// retire keeps everybody from what was left in an external NATS.
+func retire(ctx context.Context, from *env) error {
+	source, err := openBare(ctx, from, "hookspan-migrate", false)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range source.streams.All() {
+		names = append(names, s.Name)
+	}
+	return errors.Join(backup.Retire(ctx, source.js, names...), source.close())
 }

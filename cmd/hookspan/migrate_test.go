@@ -135,9 +135,13 @@ consumers:
 		require.Equal(t, "dead_letters", a.Kind, fmt.Sprint(a))
 	}
 	require.Equal(t, 0, p.stop(), p.logs)
+	left, err := external.JetStream().Consumer(t.Context(), "HOOKSPAN_EVENTS", "service")
+	require.NoError(t, err)
+	require.True(t, left.CachedInfo().Paused, "nobody goes on at the old place")
 	moved, err := filepath.Glob(filepath.Join(dir, "hookspan-data", "nats-moved-*"))
 	require.NoError(t, err)
 	require.Len(t, moved, 1)
+	require.NotContains(t, p.logs.String(), "a move is noted")
 	require.False(t, strings.Contains(p.logs.String(), `"level":"error"`) && !strings.Contains(p.logs.String(), "dead_letters"), p.logs)
 }
 
@@ -190,6 +194,11 @@ func TestMigrateThatWasCutOff(t *testing.T) {
 	require.NoError(t, err)
 	var move struct{ ID string }
 	require.NoError(t, json.Unmarshal(noted, &move))
+	// A copy that is whole leaves no way back to the old place.
+	put(t, dir, "hookspan-data/move.json", strings.Replace(string(noted), `"noted"`, `"copied"`, 1))
+	code, _, said = verb(t, dir, "serve")
+	require.Equal(t, 1, code)
+	require.Contains(t, said, "the streams have moved to the external NATS at ")
 	put(t, dir, "hookspan-data/move.json", strings.Replace(string(noted), `"noted"`, `"copying"`, 1))
 	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "HOOKSPAN_EVENTS", Subjects: []string{"half"}, Metadata: map[string]string{"hookspan-moving": move.ID}})
 	require.NoError(t, err)

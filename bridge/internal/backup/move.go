@@ -20,7 +20,7 @@ func (t *Target) Mark(id string) { t.mark = id }
 
 // Move copies all streams with their durables from one NATS to a target, while their durables
 // stand still. For quiet it waits for acknowledgements of what was delivered before. It returns
-// how the durables are held, for the caller to call [Hold.Resume] or [Hold.Retire], also after an
+// how the durables are held, for the caller to call [Hold.Resume] or [Hold.Leave], also after an
 // error unless it is nil, and how many events may be delivered again: a snapshot of a cluster has
 // of a durable only up to where everything is acknowledged (nats-server 2.15), when something
 // behind that is not. The error says when something has changed at the source meanwhile: then the
@@ -173,10 +173,13 @@ func (t *Target) eachMarked(ctx context.Context, do func(jetstream.Stream) error
 // retiredFor is longer than anybody keeps the streams that were moved.
 const retiredFor = 100 * 365 * 24 * time.Hour
 
-// Retire pauses the durables for good and ends the hold: what they have left is handled elsewhere.
-func (h *Hold) Retire(ctx context.Context) error {
-	h.stop()
-	<-h.done
+// Retire pauses every durable of the streams for good: what they have left is handled elsewhere.
+func Retire(ctx context.Context, js jetstream.JetStream, streams ...string) error {
+	h, err := Pause(ctx, js, streams...)
+	if err != nil {
+		return err
+	}
+	h.Leave()
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	return h.each(func(stream, durable string, _ time.Time) error {

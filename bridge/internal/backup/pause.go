@@ -162,9 +162,14 @@ func (h *Hold) Quiet(ctx context.Context, within time.Duration) error {
 
 // Resume lets the durables go on, those that were paused before as they were.
 func (h *Hold) Resume(ctx context.Context) error {
+	h.Leave()
+	return h.undo(ctx)
+}
+
+// Leave ends the hold and leaves the durables paused until half a minute after the last renewal.
+func (h *Hold) Leave() {
 	h.stop()
 	<-h.done
-	return h.undo(ctx)
 }
 
 func (h *Hold) undo(ctx context.Context) error {
