@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,6 +30,7 @@ consumers: {archive: {enabled: false}}
 	defer func() { require.NoError(t, a.Stop()) }()
 	require.NoError(t, a.Start(t.Context()))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	require.Eventually(t, func() bool { return a.statusLine() == "STATUS=ready" }, time.Minute, 10*time.Millisecond) // a disk that is busy takes a moment
 	for path, want := range map[string]int{"/readyz": 200, "/livez": 200, "/metrics": 200, "/": 404, "/api/v1/status": http.StatusNotImplemented} {
 		res, err := client.Get(a.Ready().Admin + path)
 		require.NoError(t, err)

@@ -29,7 +29,7 @@ const moveQuiet = 3 * time.Second
 // ended before.
 func moveFirst(ctx context.Context, opts Options) (Options, bool, error) {
 	cfg, _, err := opts.load()
-	if err != nil || cfg.DataDir == "" {
+	if err != nil || cfg.DataDir == "" || checkFolder(cfg) != nil {
 		return opts, true, nil //nolint:nilerr // the start says it
 	}
 	m, err := readMove(cfg.DataDir)
