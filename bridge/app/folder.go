@@ -46,7 +46,7 @@ func (a *App) takeFolder() error {
 		return err
 	}
 	if m, err := readMove(a.folder.Dir()); err == nil && m != nil && !a.moving && m.To.Store != placeOf(a.cfg).Store {
-		a.log.Warn("a move is noted, which waits for a start with the configuration of the new NATS; hookspan migrate --forget drops it", zap.String("to", m.To.Store))
+		a.log.Warn("a move to another NATS waits for a start with that configuration", zap.String("to", m.To.Store), zap.String("stage", string(m.Stage)))
 	}
 	a.holder = datafolder.Holder{PID: os.Getpid()}
 	if a.opts.File != "" {

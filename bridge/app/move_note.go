@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/backup"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/bridge/internal/stream/rights"
 )
 
 const (
@@ -60,8 +61,13 @@ func NoteMove(ctx context.Context, cfg *config.Config, file string, next *config
 	if err := noOtherMove(cfg.DataDir); err != nil {
 		return m, err
 	}
-	if err := checkMove(ctx, next, opts); err != nil {
+	if err := checkMove(ctx, next, opts, func(to *bareStore) error { return newTarget(to).Check(ctx) }); err != nil {
 		return m, fmt.Errorf("the new NATS cannot take the streams, and nothing was changed: %w", err)
+	}
+	if cfg.NATS.External() {
+		if err := checkMove(ctx, cfg, opts, func(*bareStore) error { return nil }); err != nil {
+			return m, fmt.Errorf("the NATS of now cannot give the streams, and nothing was changed: %w", err)
+		}
 	}
 	var text []byte
 	if file != "" {
@@ -99,20 +105,26 @@ func noOtherMove(dir string) error {
 	return err
 }
 
-// checkMove changes nothing.
-func checkMove(ctx context.Context, next *config.Config, opts Options) error {
-	if !next.NATS.External() {
-		return vacant(filepath.Join(next.DataDir, datafolder.NATSPart))
+// checkMove returns why a move cannot have this NATS at one of its ends: it is not reached, its
+// user lacks rights, or what check says. It changes nothing.
+func checkMove(ctx context.Context, cfg *config.Config, opts Options, check func(*bareStore) error) error {
+	if !cfg.NATS.External() {
+		return vacant(filepath.Join(cfg.DataDir, datafolder.NATSPart))
 	}
-	e, err := newEnv(next, opts, nil)
+	e, err := newEnv(cfg, opts, nil)
 	if err != nil {
 		return err
 	}
-	to, err := openBare(ctx, e, "hookspan-migrate", false)
+	at, err := openBare(ctx, e, "hookspan-migrate", false)
 	if err != nil {
 		return err
 	}
-	return errors.Join(newTarget(to).Check(ctx), to.close())
+	if err = at.usable(ctx, rights.Backup); err != nil {
+		err = fmt.Errorf("a move needs the rights of user backup in deploy/nats, beside those of the bridge: %w", err)
+	} else {
+		err = check(at)
+	}
+	return errors.Join(err, at.close())
 }
 
 // vacant returns an error when the folder of the embedded NATS is there.

@@ -61,7 +61,7 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	}
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	if err := store.usable(ctx); err != nil {
+	if err := store.usable(ctx, rights.Provision); err != nil {
 		return report, err
 	}
 	if err := store.connected(ctx); err != nil {
@@ -75,10 +75,10 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	return report, err
 }
 
-// usable returns the error of an external NATS that can never do what provisioning needs: its
+// usable returns the error of an external NATS that can never do what a role needs: its
 // certificate or the credentials do not fit, or rights are missing. A server that is not reached
 // may be starting.
-func (s *store) usable(ctx context.Context) error {
+func (s *store) usable(ctx context.Context, role string) error {
 	if s.embedded != nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *store) usable(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	trial, err := stream.Try(bounded, external, rights.Of(s.cfg.Names(), cmp.Or(external.InboxPrefix, stream.DefaultInboxPrefix), rights.Provision))
+	trial, err := stream.Try(bounded, external, rights.Of(s.cfg.Names(), cmp.Or(external.InboxPrefix, stream.DefaultInboxPrefix), role))
 	switch {
 	case err == nil:
 		return trial.Denied()

@@ -84,8 +84,22 @@ func TestEachRoleHasTheRightsItNeeds(t *testing.T) {
 	require.NotNil(t, whole.Sync, "the server tells when it syncs")
 	runLife(t, x)
 	log.mu.Lock()
-	defer log.mu.Unlock()
-	require.Empty(t, log.refused)
+	refused := log.refused
+	log.mu.Unlock()
+	require.Empty(t, refused)
+
+	// A move is refused before it begins when one of its users lacks rights.
+	dir := t.TempDir()
+	of := func(nats string) *config.Config {
+		cfg, err := config.Load(configFile(t, "data_dir: "+dir+"\nconsumers: {archive: {enabled: false}}\nnats: {"+nats+"}\n"))
+		require.NoError(t, err)
+		return cfg
+	}
+	for user, want := range map[string]string{"bridge": "a move needs the rights of user backup", "backup": "already, and nothing is overwritten"} {
+		next := of("url: \"" + x.URL() + "\", user: " + user + ", password: env:P, inbox_prefix: _INBOX_hookspan_" + user)
+		_, err = NoteMove(t.Context(), of(""), "", next, Options{Getenv: func(string) (string, bool) { return "p", true }, Log: io.Discard})
+		require.ErrorContains(t, err, want, user)
+	}
 }
 
 func runLife(t *testing.T, x *natstest.External) {

@@ -15,11 +15,7 @@ type migrateCmd struct {
 
 // Run notes the move for the next start.
 func (c *migrateCmd) Run(e *env) error {
-	file, err := c.file()
-	if err != nil {
-		return err
-	}
-	cfg, err := config.Load(file)
+	cfg, file, err := c.load()
 	if err != nil {
 		return err
 	}

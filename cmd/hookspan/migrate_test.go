@@ -141,7 +141,7 @@ consumers:
 	moved, err := filepath.Glob(filepath.Join(dir, "hookspan-data", "nats-moved-*"))
 	require.NoError(t, err)
 	require.Len(t, moved, 1)
-	require.NotContains(t, p.logs.String(), "a move is noted")
+	require.NotContains(t, p.logs.String(), "waits for a start with that configuration")
 	require.False(t, strings.Contains(p.logs.String(), `"level":"error"`) && !strings.Contains(p.logs.String(), "dead_letters"), p.logs)
 }
 

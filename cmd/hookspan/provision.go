@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/hookspan/hookspan/bridge/app"
-	"github.com/hookspan/hookspan/bridge/config"
 )
 
 type provisionCmd struct {
@@ -10,11 +9,7 @@ type provisionCmd struct {
 }
 
 func (c *provisionCmd) Run(e *env) error {
-	file, err := c.file()
-	if err != nil {
-		return err
-	}
-	cfg, err := config.Load(file)
+	cfg, file, err := c.load()
 	if err != nil {
 		return err
 	}

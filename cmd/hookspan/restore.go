@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/app"
-	"github.com/hookspan/hookspan/bridge/config"
 )
 
 type restoreCmd struct {
@@ -14,11 +13,7 @@ type restoreCmd struct {
 
 // Run restores for the configuration that the bridge will run with.
 func (c *restoreCmd) Run(e *env) error {
-	file, err := c.file()
-	if err != nil {
-		return err
-	}
-	cfg, err := config.Load(file)
+	cfg, file, err := c.load()
 	if err != nil {
 		return err
 	}

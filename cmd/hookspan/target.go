@@ -28,6 +28,15 @@ type configFlag struct {
 	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration, one YAML file (default: hookspan.yaml or hookspan.yml in the current folder; without any everything has its default)."`
 }
 
+// load reads the configuration that is meant, and returns its file.
+func (f configFlag) load() (cfg *config.Config, file string, err error) {
+	if file, err = f.file(); err != nil {
+		return nil, "", err
+	}
+	cfg, err = config.Load(file)
+	return cfg, file, err
+}
+
 // file returns the configuration that is meant: one of the current folder is never passed over.
 // Empty is the default configuration.
 func (f configFlag) file() (string, error) {

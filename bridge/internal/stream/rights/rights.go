@@ -62,7 +62,7 @@ const (
 	Erases    = "erase"
 	Examines  = "doctor"
 	Saves     = "back up"
-	Restores  = "restore"
+	Restores  = "restore, move"
 )
 
 // Roles returns all users, and what each does. A process with several roles needs the rights of

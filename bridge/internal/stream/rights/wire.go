@@ -151,12 +151,13 @@ func (w wire) saves() Rights {
 	)}
 }
 
-// restores has the removal of what a restore that fails has made.
+// restores has the removal of what a restore that fails has made, and the pause of all who work on
+// what is moved.
 func (w wire) restores() Rights {
 	return Rights{Publish: slices.Concat(
 		[]string{api + "INFO", "$JS.SNAPSHOT.RESTORE.>"},
 		each("STREAM.INFO", "", w.streams()...), each("STREAM.RESTORE", "", w.streams()...),
 		each("STREAM.CREATE", "", w.streams()...), each("STREAM.UPDATE", "", w.streams()...), each("STREAM.DELETE", "", w.streams()...),
-		each("CONSUMER.INFO", ".*", w.streams()...),
+		each("CONSUMER.INFO", ".*", w.streams()...), each("CONSUMER.PAUSE", ".*", w.streams()...),
 	)}
 }
