@@ -22,10 +22,10 @@ run: build ## Serve on :8080 with the embedded NATS, no configuration file and a
 	GET3W_WEBHOOK_SECRET="$${GET3W_WEBHOOK_SECRET:-development-secret}" $(BIN) serve
 
 # The tests wait more than they compute, so more packages run at once than there are processors.
-# The package that takes longest begins first. What go vet looks for is what make lint finds.
+# What go vet looks for is what make lint finds.
 test: ## Run all tests with the race detector, and say at the end which ones were skipped.
 	@skipped=$$(mktemp); trap 'rm -f "$$skipped"' EXIT; status=0; \
-	HOOKSPAN_TEST_SKIPPED="$$skipped" go test -race -vet=off -p 3 -timeout 20m ./cmd/hookspan ./... || status=$$?; \
+	HOOKSPAN_TEST_SKIPPED="$$skipped" go test -race -vet=off -p 4 -timeout 20m ./... || status=$$?; \
 	if [ -s "$$skipped" ]; then echo "Skipped, as this machine lacks what they need (CI skips nothing):"; sort -u "$$skipped"; fi; \
 	exit $$status
 
